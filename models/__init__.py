@@ -1,0 +1,1 @@
+"""Models of the platform: domain, operational store and services, capability scores, reports."""

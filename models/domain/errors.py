@@ -1,0 +1,52 @@
+"""Errors that users see: one catalogue of messages with stable codes ``YW-<ROOM>-nnn``.
+
+A message says what is wrong and what to do, in one sentence, in Chinese. The command line prints it and
+ends with exit code 2; HTTP answers it as problem+json (RFC 9457). Add a message here, never at its use.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
+    "YW-DOMAIN-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "日期“{value}”无法识别，请使用 2026-06-30 这样的格式。"),
+    "YW-SYNC-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "数据源配置 {path} 有误：{detail}。请改正后重试。"),
+    "YW-SYNC-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "数据源“{source}”的位置 {location} 没有可读的文件，请检查路径或环境变量。"),
+    "YW-SYNC-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "文件 {path} 缺少列 {columns}，请补上该列或在 fields 中改写映射。"),
+    "YW-SYNC-004": (HTTPStatus.UNPROCESSABLE_ENTITY, "文件 {path} 无法读取：{detail}。请重新导出该文件。"),
+    "YW-SYNC-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "找不到数据源配置 {path}，请先运行 yiwang sample 或用 --sources 指定。"),
+    "YW-RUN-001": (HTTPStatus.CONFLICT, "目录 {home} 正被另一次运行占用（进程 {pid}），请等它结束后再试。"),
+    "YW-RUN-002": (HTTPStatus.INTERNAL_SERVER_ERROR, "步骤“{step}”失败：{detail}。已发布的数据不受影响，改正后再次运行即可续跑。"),
+    "YW-RUN-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "没有任何数据可以确定截止时刻，请用 --as-of 指定或检查数据源。"),
+    "YW-STORE-001": (HTTPStatus.SERVICE_UNAVAILABLE, "目录 {home} 还没有已发布的数据，请先运行 yiwang run。"),
+    "YW-STORE-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "查询被拒绝：{detail}。这里只能对已发布的表做只读查询。"),
+    "YW-SERVE-001": (HTTPStatus.CONFLICT, "端口 {port} 已被占用，请关闭占用它的程序或用 --port 换一个。"),
+    "YW-SERVE-002": (HTTPStatus.FORBIDDEN, "未配置身份认证，不能在 {host} 上对外提供服务；请设置 YIWANG_API_TOKENS 或只监听 127.0.0.1。"),
+    "YW-SERVE-003": (HTTPStatus.UNAUTHORIZED, "需要登录，请提供有效的访问令牌。"),
+    "YW-SERVE-004": (HTTPStatus.FORBIDDEN, "您没有权限进行此操作，请联系管理员授权。"),
+    "YW-SERVE-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "参数 {name} 不正确：{detail}。"),
+    "YW-SERVE-006": (HTTPStatus.NOT_FOUND, "没有找到 {what}，请检查地址或编号。"),
+    "YW-SERVE-007": (HTTPStatus.INTERNAL_SERVER_ERROR, "系统暂时出错，请稍后再试；编号 {request_id}。"),
+    "YW-CONFIG-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "设置 {name} 有误：{detail}。"),
+    "YW-SAMPLE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "样例参数有误：{detail}。"),
+    "YW-SCORE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "指标体系 {path} 有误：{detail}。"),
+}
+
+
+class YiwangError(Exception):
+    """An error for the user.
+
+    Args:
+        code: Key of :data:`MESSAGES`.
+        **values: What fills the message.
+    """
+
+    def __init__(self, code: str, **values: Any) -> None:
+        self.code = code
+        self.status, template = MESSAGES[code]
+        self.values = values
+        super().__init__(template.format(**values))
+
+    @property
+    def message(self) -> str:
+        """The sentence for the user, in Chinese."""
+        return str(self)

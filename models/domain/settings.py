@@ -1,0 +1,98 @@
+"""Settings: defaults ‹ ``YIWANG_HOME/yiwang.toml`` ‹ environment ``YIWANG_*``; secrets from the environment only."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from models.domain.errors import YiwangError
+
+SECRETS = ("digest_key", "api_tokens")
+"""Settings that are refused in ``yiwang.toml``."""
+
+
+class Settings(BaseSettings):
+    """All settings of the platform."""
+
+    model_config = SettingsConfigDict(env_prefix="YIWANG_", extra="ignore", frozen=True)
+
+    home: Path = Field(Path("data"), description="Folder of everything that a run makes: warehouse, snapshots, logs, reports.")
+    dev: bool = Field(False, description="Development principal on loopback, without log-in; `make serve` sets it.")
+    host: str = Field("127.0.0.1", description="Address that the server binds to.")
+    port: int = Field(8000, ge=1, le=65535, description="Port that the server binds to.")
+    zone: str = Field("Asia/Shanghai", description="Zone in which instants become days.")
+    keep_snapshots: int = Field(3, ge=2, description="Published snapshots kept, the current one included.")
+    memory_limit: str = Field("3GB", description="DuckDB's memory limit for the pipelines; beyond it they spill to disk.")
+    threads: int = Field(2, ge=1, description="DuckDB threads of the pipelines.")
+    digest_key: SecretStr | None = Field(None, description="Secret key (16 or more characters) that digests personal identifiers; without it a key is made once in the home, for development.")
+    api_tokens: SecretStr | None = Field(None, description="Access tokens as `name:role:sha256-hex`, comma-separated; roles: viewer, operator.")
+
+    ENVIRONMENT_ONLY: ClassVar[tuple[str, ...]] = SECRETS
+
+    @field_validator("digest_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("至少 16 个字符")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then ``yiwang.toml`` of the home."""
+        home = Path(init_settings().get("home") or env_settings().get("home") or cls.model_fields["home"].default)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _from_file(home / "yiwang.toml"))
+
+    @property
+    def work(self) -> Path:
+        """Folder of the pipelines' own files; nothing in it is published."""
+        return self.home / "work"
+
+    @property
+    def warehouse(self) -> Path:
+        """DuckDB file of landing, raw, staging and intermediate tables (mode 0600)."""
+        return self.work / "warehouse.duckdb"
+
+    @property
+    def marts(self) -> Path:
+        """DuckDB file of the masked marts that publishing copies."""
+        return self.work / "marts.duckdb"
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of published snapshots and of the pointer ``current.json``."""
+        return self.home / "snapshots"
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise YiwangError("YW-CONFIG-001", name=str(path), detail=str(error)) from error
+    if leaked := sorted(set(values) & set(SECRETS)):
+        raise YiwangError("YW-CONFIG-001", name="、".join(leaked), detail="密钥只能来自环境变量，请从 yiwang.toml 中删除")
+    if unknown := sorted(set(values) - set(Settings.model_fields)):
+        raise YiwangError("YW-CONFIG-001", name="、".join(unknown), detail=f"{path} 中没有这样的设置")
+    return values
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        YiwangError: YW-CONFIG-001 with the setting's name when a value is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise YiwangError("YW-CONFIG-001", name="YIWANG_" + str(first["loc"][0]).upper(), detail=first["msg"]) from error
