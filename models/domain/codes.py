@@ -37,5 +37,5 @@ def items_not_carried() -> dict[str, str]:
 
 
 def _rows(name: str) -> list[dict[str, str]]:
-    with files("models.domain").joinpath("tables", name).open(encoding="utf-8-sig", newline="") as lines:
-        return list(csv.DictReader(lines))
+    text = files("models.domain").joinpath("tables", name).read_text(encoding="utf-8-sig")
+    return list(csv.DictReader(text.splitlines()))

@@ -3,7 +3,7 @@
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -29,8 +29,6 @@ class Settings(BaseSettings):
     threads: int = Field(2, ge=1, description="DuckDB threads of the pipelines.")
     digest_key: SecretStr | None = Field(None, description="Secret key (16 or more characters) that digests personal identifiers; without it a key is made once in the home, for development.")
     api_tokens: SecretStr | None = Field(None, description="Access tokens as `name:role:sha256-hex`, comma-separated; roles: viewer, operator.")
-
-    ENVIRONMENT_ONLY: ClassVar[tuple[str, ...]] = SECRETS
 
     @field_validator("digest_key")
     @classmethod

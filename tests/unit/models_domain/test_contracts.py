@@ -39,7 +39,7 @@ def test_arrow_and_sql_agree_on_types(subject: str) -> None:
         connection.execute("SET TimeZone = 'UTC'")
         ddl = ", ".join(f'"{name}" {kind}' for name, kind in sql_columns(contract).items())
         connection.execute(f"CREATE TABLE t ({ddl})")
-        made = connection.execute("SELECT * FROM t").to_arrow_table().schema
+        made = connection.sql("SELECT * FROM t").to_arrow_table().schema
     expected = arrow_schema(contract)
     assert made.names == expected.names
     assert [str(f.type) for f in made] == [str(f.type) for f in expected]
