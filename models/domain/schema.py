@@ -60,6 +60,21 @@ def stored_columns(contract: type[Contract]) -> dict[str, str]:
     return stored
 
 
+RAW_COLUMNS: dict[str, str] = {
+    "_file_id": "INTEGER",
+    "_file_row": "BIGINT",
+    "_run_seq": "INTEGER",
+    "_is_deleted": "BOOLEAN",
+}
+"""Technical columns of every raw table: the file (``ops.source_file``) and row a record came from, the run
+in which it last changed, and whether its source deleted it."""
+
+
+def raw_columns(contract: type[Contract]) -> dict[str, str]:
+    """Column name → DuckDB type of ``raw.<subject>``: ``source``, :func:`stored_columns`, :data:`RAW_COLUMNS`."""
+    return {"source": "VARCHAR", **stored_columns(contract), **RAW_COLUMNS}
+
+
 def sql_checks(contract: type[Contract]) -> dict[str, str]:
     """Field name → SQL condition that a valid value meets (true for null): code tables and text lengths.
 
