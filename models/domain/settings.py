@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     @property
     def marts(self) -> Path:
         """DuckDB file of the masked marts that publishing copies."""
-        return self.work / "marts.duckdb"
+        return self.work / "masked.duckdb"
 
     @property
     def snapshots(self) -> Path:

@@ -1,0 +1,18 @@
+{# The run in which a table last took rows: rows of a later run are new to it. 0 where the table is not there yet. #}
+{% macro watermark(relation) -%}
+    {% if execute and adapter.get_relation(relation.database, relation.schema, relation.identifier) -%}
+        (select coalesce(max(_run_seq), 0) from {{ relation }})
+    {%- else -%} 0 {%- endif %}
+{%- endmacro %}
+
+{# Rows of these keys leave the table before it takes them anew, so that deleted records go too. #}
+{% macro delete_touched(keys, touched) -%}
+    {% if is_incremental() -%}
+        delete from {{ this }} where ({{ keys | join(', ') }}) in (select {{ keys | join(', ') }} from ({{ touched }}))
+    {%- endif %}
+{%- endmacro %}
+
+{# Keys of raw records that changed since this table last took rows. #}
+{% macro changed_keys(subject, key) -%}
+    select source, {{ key }} from {{ source('raw', subject) }} where _run_seq > {{ watermark(this) }}
+{%- endmacro %}

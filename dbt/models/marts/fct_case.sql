@@ -1,0 +1,73 @@
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    pre_hook="{{ delete_touched(['source', 'case_number'], 'select * from ' ~ ref('int_case_touched')) }}"
+) }}
+with matter as (
+    -- a case's matter: its own source's entry, else the one of the first source that has it
+    select * from {{ ref('dim_matter') }}
+    qualify row_number() over (partition by matter_code order by source) = 1
+)
+
+select
+    c.source,
+    c.case_number,
+    c.matter_code,
+    coalesce(c.matter_name, m.matter_name) as matter_name,
+    m.type_code,
+    coalesce(c.department_code, m.department_code, c.department_name) as department_code,
+    c.region_code,
+    c.window_code,
+    c.channel_code,
+    coalesce(c.case_kind_code, m.case_kind_code) as case_kind_code,
+    c.outcome_code,
+    c.applicant_id_type_code,
+    -- the name of an enterprise is no personal data
+    case when c.applicant_id_type_code = '990' then c.applicant_name else {{ mask_name('c.applicant_name') }} end as applicant_name_masked,
+    c.applicant_id_masked,
+    c.applicant_id_digest,
+    c.applicant_id_is_valid,
+    c.is_commitment,
+    c.is_tolerance,
+    c.received_at,
+    k.received_on,
+    k.accepted_at,
+    k.accepted_on,
+    k.is_deemed_accepted,
+    k.due_at,
+    k.due_on,
+    k.due_basis,
+    k.due_null_reason,
+    k.provisional_due_on,
+    k.promised_due_on,
+    k.statutory_due_on,
+    k.delivery_due_on,
+    c.completed_at,
+    k.completed_on,
+    k.is_completed,
+    k.is_late,
+    k.is_statutory_late,
+    k.is_delivery_late,
+    k.is_paused,
+    k.paused_days,
+    k.extension_days,
+    k.correction_count,
+    k.is_told_once_in_time,
+    k.has_invalid_pause,
+    k.has_invalid_extension,
+    k.net_working_days,
+    m.matter_code is not null as is_matter_known,
+    coalesce(
+        m.matter_state_code = 'active'
+        and k.received_on >= coalesce(m.effective_from, k.received_on)
+        and k.received_on < coalesce(m.effective_to, k.received_on + 1),
+        false
+    ) as is_matter_in_force,
+    coalesce(c.completed_at < c.received_at, false) as is_end_before_start,
+    coalesce(m.has_certificate, false) and c.outcome_code = 'granted' and k.is_completed as is_certificate_due,
+    c.reported_at,
+    c.updated_at,
+    {{ as_of() }} as as_of,
+    cast({{ var('run_seq') }} as integer) as _run_seq
+from {{ ref('stg_case') }} as c
+inner join {{ ref('int_case_clock') }} as k on c.source = k.source and c.case_number = k.case_number
+left join matter as m on c.matter_code = m.matter_code

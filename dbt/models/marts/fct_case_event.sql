@@ -1,0 +1,27 @@
+{{ config(
+    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    pre_hook="{{ delete_touched(['source', 'case_number'], 'select * from ' ~ ref('int_case_event_touched')) }}"
+) }}
+select
+    e.source,
+    e.case_number,
+    e.sequence,
+    e.event_code,
+    e.activity_code,
+    e.activity,
+    {{ mask_name('e.actor') }} as actor_masked,
+    e.occurred_at,
+    e.ended_at,
+    e.department_code,
+    e.window_code,
+    e.step_state_code,
+    e.special_code,
+    e.special_kind_code,
+    e.has_written_notice,
+    coalesce(e.occurred_at > c.completed_at, false) as is_after_case_end,
+    cast({{ var('run_seq') }} as integer) as _run_seq
+from {{ ref('stg_case_event') }} as e
+left join {{ ref('stg_case') }} as c on e.source = c.source and e.case_number = c.case_number
+{% if is_incremental() -%}
+where (e.source, e.case_number) in (select (source, case_number) from {{ ref('int_case_event_touched') }})
+{%- endif %}

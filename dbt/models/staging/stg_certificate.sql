@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'certificate') }} where not _is_deleted

@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'department') }} where not _is_deleted

@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'matter') }} where not _is_deleted

@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'region') }} where not _is_deleted

@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'review') }} where not _is_deleted

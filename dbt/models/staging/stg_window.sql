@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'window') }} where not _is_deleted
