@@ -17,6 +17,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-RUN-001": (HTTPStatus.CONFLICT, "目录 {home} 正被另一次运行占用（进程 {pid}），请等它结束后再试。"),
     "YW-RUN-002": (HTTPStatus.INTERNAL_SERVER_ERROR, "步骤“{step}”失败：{detail}。已发布的数据不受影响，改正后再次运行即可续跑。"),
     "YW-RUN-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "没有任何数据可以确定截止时刻，请用 --as-of 指定或检查数据源。"),
+    "YW-RUN-004": (HTTPStatus.UNPROCESSABLE_ENTITY, "截止日 {day} 超出可运行的范围（2004-01-01 至今后一年），请用 --as-of 指定合理的日期或检查数据中的时间。"),
     "YW-STORE-001": (HTTPStatus.SERVICE_UNAVAILABLE, "目录 {home} 还没有已发布的数据，请先运行 yiwang run。"),
     "YW-STORE-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "查询被拒绝：{detail}。这里只能对已发布的表做只读查询。"),
     "YW-SERVE-001": (HTTPStatus.CONFLICT, "端口 {port} 已被占用，请关闭占用它的程序或用 --port 换一个。"),

@@ -1,0 +1,37 @@
+"""The Great Expectations suite as asset checks; a failed rule of severity ``error`` blocks what is downstream."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipelines.defs.resources import Platform
+from pipelines.sources.service import latest_run
+from quality.service import check, load_rules, write_results
+
+STAGE = "质量检查"
+RULES = load_rules()
+
+
+@dg.multi_asset_check(
+    name="quality",
+    specs=[
+        dg.AssetCheckSpec(
+            rule.name, asset=dg.AssetKey(rule.table), description=rule.message, blocking=rule.severity == "error",
+            metadata={"dimension": rule.dimension},
+        )
+        for rule in RULES
+    ],
+)
+def quality(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult]:
+    """Runs the rules over the masked marts and keeps their results."""
+    platform.progress.start(STAGE, len(RULES))
+    results = check(platform.settings.marts, latest_run(platform.settings).run_id)
+    write_results(platform.settings.marts, results)
+    for result in results:
+        platform.progress.advance(STAGE)
+        yield dg.AssetCheckResult(
+            passed=result.passed, check_name=result.check_name, asset_key=dg.AssetKey(result.table_name),
+            severity=dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN,
+            metadata={"message": result.message, "failed_rows": result.failed_rows, "checked_rows": result.checked_rows, "sql": result.sql},
+        )
+    platform.progress.finish(STAGE)

@@ -1,0 +1,35 @@
+"""Raw tables: what the sources hold, kept by ``pipelines.sources``."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from models.domain.contracts import SUBJECT_TITLES, SUBJECTS
+from pipelines.defs.resources import OWNERS, Platform
+from pipelines.sources.service import prepare, start_run, sync
+
+
+@dg.multi_asset(
+    name="sync",
+    can_subset=True,
+    group_name="sync",
+    specs=[
+        dg.AssetSpec(["raw", subject], description=f"{SUBJECT_TITLES[subject]}：各数据源的记录", owners=OWNERS, kinds={"dlt", "duckdb"}, skippable=True)
+        for subject in SUBJECTS
+    ],
+)
+def raw(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult]:
+    """Reads what is new in each source and keeps it."""
+    subjects = [key.path[-1] for key in context.selected_asset_keys]
+    prepare(platform.settings)
+    run = start_run(platform.settings)
+    counts = sync(platform.settings, platform.source_file(), run, subjects, platform.progress)
+    for subject in subjects:
+        own = [count for count in counts if count.subject == subject]
+        yield dg.MaterializeResult(
+            asset_key=["raw", subject],
+            metadata={"run_id": run.run_id} | {name: sum(getattr(c, name) for c in own) for name in COUNTS},
+        )
+
+
+COUNTS = ("rows_read", "inserted", "updated", "unchanged", "superseded", "deleted", "quarantined")

@@ -1,0 +1,51 @@
+"""Staging, intermediate and mart tables: the dbt project, its tests as asset checks."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+
+from models.domain.settings import Settings
+from pipelines.defs.resources import OWNERS, Platform, as_of_of, daily
+from pipelines.sources.service import latest_run
+from pipelines.warehouse.service import environment, executable, manifest, project_dir, target_dir, variables
+
+STAGE = "加工数据仓库"
+
+
+class Translator(DagsterDbtTranslator):
+    """Groups assets by the layer of the dbt project and names their owners."""
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """The folder under ``dbt/models``."""
+        return str(dbt_resource_props["fqn"][1]) if len(dbt_resource_props["fqn"]) > 2 else "seeds"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """The data platform's team."""
+        return OWNERS
+
+
+def build(settings: Settings) -> dg.AssetsDefinition:
+    """The dbt project as assets."""
+
+    @dbt_assets(manifest=manifest(settings), name="warehouse", partitions_def=daily(settings), dagster_dbt_translator=Translator())
+    def warehouse(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
+        run = latest_run(platform.settings)
+        as_of = as_of_of(context, platform.settings)
+        os.environ.update(environment(platform.settings))
+        arguments = ["build", "--vars", variables(platform.settings, run.run_id, run.run_seq, as_of)]
+        platform.progress.start(STAGE, len(context.selected_asset_keys))
+        for event in dbt.cli(arguments, context=context, target_path=target_dir(platform.settings)).stream():
+            if isinstance(event, dg.Output | dg.AssetMaterialization):
+                platform.progress.advance(STAGE)
+            yield event
+        platform.progress.finish(STAGE)
+
+    return warehouse
+
+
+def dbt_resource() -> DbtCliResource:
+    """The ``dbt`` command on our project."""
+    return DbtCliResource(project_dir=str(project_dir()), profiles_dir=str(project_dir()), dbt_executable=executable())

@@ -1,0 +1,1 @@
+"""One run of the whole job, in this process: ``yiwang run``."""

@@ -1,0 +1,101 @@
+"""The whole job in this process, with its own Dagster instance in the home."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+
+from models.domain.errors import YiwangError
+from models.domain.progress import NoProgress, Progress
+from models.domain.settings import Settings
+from models.store.snapshots import Snapshot, SnapshotStore
+from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
+from pipelines.definitions import JOB, build
+from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of
+from pipelines.warehouse.books import latest_run
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run published: its snapshot and its report."""
+
+    run_id: str
+    as_of: datetime
+    snapshot: Snapshot
+    report: Path
+
+
+def run(settings: Settings, sources: Path | None = None, as_of: datetime | None = None, progress: Progress | None = None) -> RunResult:
+    """Runs the job ``city``: sync, warehouse, checks, score, snapshot, report.
+
+    A step that fails leaves the last published snapshot in service; the next run takes up what is missing.
+
+    Args:
+        settings: Settings; ``settings.home`` holds everything that the run makes.
+        sources: Source configuration, ``sources.yml`` of the home when None.
+        as_of: Instant on which the run stands; the configuration's, else the data's horizon when None.
+        progress: Receiver of progress.
+
+    Raises:
+        YiwangError: The step's own error, or YW-RUN-002 that names the step.
+    """
+    platform = Platform(settings, sources, progress or NoProgress())
+    source_file = platform.source_file()
+    with run_lock(settings), _quietly(settings), _instance(settings) as instance:
+        job = build(settings, platform).resolve_job_def(JOB)
+        keys = job.asset_layer.executable_asset_keys
+        raw = [key for key in keys if key.path[0] == "raw"]
+        _execute(job, instance, raw, partition=None, tags={})
+        reference = latest_run(settings)
+        try:
+            instant = as_of or source_file.as_of_instant(settings.zone) or horizon(settings)
+            set_as_of(settings, reference, instant)
+            tags = {AS_OF_TAG: instant.isoformat()}
+            _execute(job, instance, [key for key in keys if key not in raw], partition_of(instant, settings), tags)
+        except BaseException as error:
+            finish_run(settings, reference, "failed", str(error)[:2000])
+            raise
+    snapshot = SnapshotStore(settings).current()
+    if snapshot is None:
+        raise YiwangError("YW-STORE-001", home=settings.home)
+    return RunResult(reference.run_id, instant, snapshot, settings.home / "reports" / f"{reference.run_id}.html")
+
+
+def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, keys: list[dg.AssetKey], partition: str | None, tags: dict[str, str]) -> None:
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    try:
+        job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, tags=tags, run_config=quiet)
+    except YiwangError:
+        raise
+    except Exception as error:
+        step = getattr(error, "step_key", None) or getattr(error, "op_name", None) or JOB
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        if isinstance(cause, YiwangError):
+            raise cause from error
+        lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
+        raise YiwangError("YW-RUN-002", step=step, detail=lines[0]) from error
+
+
+@contextmanager
+def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    home = settings.home.resolve() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text("telemetry:\n  enabled: false\n")
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
+@contextmanager
+def _quietly(settings: Settings) -> Iterator[None]:
+    """Sends what dbt and Dagster print to a log file: the command line shows progress and results only."""
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with (logs / "run.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
+        yield

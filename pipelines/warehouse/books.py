@@ -1,0 +1,44 @@
+"""The pipelines' books of runs, as the stages after the sync read and publish them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import duckdb
+
+from models.domain.settings import Settings
+from pipelines.sources.service import RunRef
+
+
+@contextmanager
+def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse with the masked marts attached, as dbt sees it; both files are free again afterwards."""
+    with duckdb.connect(str(settings.warehouse), config={"autoinstall_known_extensions": False}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"ATTACH '{str(settings.marts).replace(chr(39), chr(39) * 2)}' AS masked")
+        yield connection
+
+
+def latest_run(settings: Settings) -> RunRef:
+    """The run in hand: the newest one that the sync began."""
+    with warehouse(settings) as connection:
+        row = connection.execute("SELECT run_id, run_seq FROM ops.run ORDER BY run_seq DESC LIMIT 1").fetchone()
+    assert row is not None, "the sync begins a run before anything else"  # noqa: S101 - an invariant of the job
+    return RunRef(*row)
+
+
+def write_run_mart(settings: Settings, run: RunRef, as_of: datetime) -> None:
+    """Puts the runs so far into ``marts.run``, this one as the one about to be published."""
+    with warehouse(settings) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS masked.marts")
+        connection.execute(
+            """
+            CREATE OR REPLACE TABLE masked.marts.run AS
+            SELECT run_id, run_seq,
+                CASE run_id WHEN $run_id THEN $as_of::TIMESTAMPTZ ELSE as_of END AS as_of, started_at,
+                CASE run_id WHEN $run_id THEN now() ELSE finished_at END AS finished_at,
+                CASE run_id WHEN $run_id THEN 'published' ELSE state END AS state
+            FROM ops.run ORDER BY run_seq DESC LIMIT 400
+            """,
+            {"run_id": run.run_id, "as_of": as_of},
+        )

@@ -1,0 +1,185 @@
+"""``yiwang``: sample, sync, run, status, serve, sql.
+
+Commands call one service each and import it themselves: ``yiwang sql`` must not wait for Dagster to load.
+An error of ours ends with exit code 2 and one line on the error stream.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+
+from models.domain.errors import YiwangError
+from models.domain.settings import Settings, get_settings
+from serving.cli.progress import Bars
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="一网：政务服务数据与智能平台。")
+Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
+Sources = Annotated[Path | None, typer.Option("--sources", help="数据源配置，默认取数据目录下的 sources.yml")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="截止时刻：2026-06-30（当日末）或 2026-06-30T12:00:00")]
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turns our errors into one line and exit code 2, a broken pipe or an interrupt into a quiet end."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except YiwangError as error:
+            Console(stderr=True, highlight=False).print(f"[red]{error.code}[/red] {error.message}", soft_wrap=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            Console(stderr=True).print("已中断，再次运行即可续跑。")
+            raise typer.Exit(130) from None
+
+    return guarded
+
+
+@app.command()
+@reports_errors
+def sample(
+    cases: Annotated[int, typer.Option(help="办件数，1000 到 10000000")] = 20_000,
+    until: Annotated[str, typer.Option(help="数据截止日，样例从不取当天日期")] = "2026-06-30",
+    seed: Annotated[int, typer.Option(help="随机种子：相同种子得到相同数据")] = 7,
+    errors: Annotated[float, typer.Option(min=0, max=0.5, help="植入错误的比例")] = 0.01,
+    profile: Annotated[str, typer.Option(help="normal 或 stress（差评率 2%）")] = "normal",
+    home: Home = None,
+) -> None:
+    """生成样例城市的数据。"""
+    from pipelines.sample.service import write_sample
+
+    settings = settings_of(home)
+    console = Console(stderr=True)
+    with Bars(console) as bars:
+        summary = write_sample(settings.home, cases=cases, until=day_of(until), seed=seed, errors=errors, profile=profile, progress=bars)
+    Console().print(f"样例城市：{sum(summary.rows.values()):,} 行，植入错误 {summary.planted:,} 处，位于 {settings.home / 'sample'}", soft_wrap=True)
+
+
+@app.command()
+@reports_errors
+def sync(sources: Sources = None, home: Home = None) -> None:
+    """只同步数据源，不加工。"""
+    from pipelines.sources.service import finish_run, load_sources, prepare, run_lock, start_run
+    from pipelines.sources.service import sync as synchronise
+    from serving.cli.tables import sync_table
+
+    settings = settings_of(home)
+    source_file = load_sources(sources or settings.home / "sources.yml")
+    with run_lock(settings), Bars(Console(stderr=True)) as bars:
+        prepare(settings)
+        reference = start_run(settings)
+        counts = synchronise(settings, source_file, reference, progress=bars)
+        finish_run(settings, reference, "synced")
+    Console().print(sync_table([vars(count) for count in counts]))
+
+
+@app.command()
+@reports_errors
+def run(sources: Sources = None, as_of: AsOf = None, home: Home = None) -> None:
+    """运行全流程：同步、加工、检查、评分、发布、报告。"""
+    settings = settings_of(home)
+    console = Console(stderr=True)
+    with console.status("正在启动…"):
+        from pipelines.run.service import run as run_job
+        from serving.cli.tables import print_status
+    with Bars(console) as bars:
+        result = run_job(settings, sources, instant_of(as_of, settings.zone) if as_of else None, bars)
+    print_status(settings, Console())
+    out = Console(highlight=False)
+    out.print(f"报告：{result.report}", soft_wrap=True)
+    out.print("下一步：make serve 打开页面与接口，或 yiwang sql \"select * from marts.fct_case limit 5\"", soft_wrap=True)
+
+
+@app.command()
+@reports_errors
+def status(home: Home = None) -> None:
+    """查看最近一次发布：同步、检查、得分。"""
+    from serving.cli.tables import print_status
+
+    print_status(settings_of(home), Console())
+
+
+@app.command()
+@reports_errors
+def serve(
+    host: Annotated[str | None, typer.Option(help="监听地址，默认 127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="端口，默认 8000")] = None,
+    home: Home = None,
+) -> None:
+    """启动接口与页面。"""
+    from serving.app import serve as serve_app
+
+    serve_app(settings_of(home, host=host, port=port))
+
+
+@app.command()
+@reports_errors
+def sql(
+    query: Annotated[str, typer.Argument(help="一条只读查询，例如 select count(*) from marts.fct_case")],
+    format: Annotated[str, typer.Option("--format", help="csv 或 json")] = "csv",
+    home: Home = None,
+) -> None:
+    """对已发布的集市做只读查询。"""
+    from models.store.warehouse import query as read
+    from serving.cli.tables import write_rows
+
+    if format not in ("csv", "json"):
+        raise YiwangError("YW-SERVE-005", name="--format", detail="只能是 csv 或 json")
+    try:
+        write_rows(read(settings_of(home), query), format, sys.stdout)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def settings_of(home: Path | None, **overrides: Any) -> Settings:
+    """The settings, with what the command line says on top."""
+    if home is not None:
+        os.environ["YIWANG_HOME"] = str(home)
+        get_settings.cache_clear()
+    chosen = {name: value for name, value in overrides.items() if value is not None}
+    return get_settings().model_copy(update=chosen) if chosen else get_settings()
+
+
+def day_of(text: str) -> date:
+    """A day as people type it.
+
+    Raises:
+        YiwangError: YW-DOMAIN-001.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise YiwangError("YW-DOMAIN-001", value=text) from None
+
+
+def instant_of(text: str, zone: str) -> datetime:
+    """An instant as people type it; a day is its last moment in ``zone``.
+
+    Raises:
+        YiwangError: YW-DOMAIN-001.
+    """
+    if len(text) <= 10:
+        midnight = datetime.combine(day_of(text) + timedelta(days=1), time(), ZoneInfo(zone))
+        return midnight - timedelta(microseconds=1)
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise YiwangError("YW-DOMAIN-001", value=text) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=ZoneInfo(zone))
