@@ -1,0 +1,268 @@
+"""Published snapshots: how the pipelines put one into service and how readers follow them.
+
+A snapshot is one DuckDB file of masked marts under ``snapshots/``. The pointer ``current.json`` names the one in
+service; it is replaced atomically, so that a reader sees the old snapshot or the new one and never a mixture.
+Readers open a snapshot by its own file name and finish on it whatever is published meanwhile (renaming over one
+path does not work: DuckDB gives a new connection the old data while any old one is open).
+What does not belong here: what is asked of a snapshot (:mod:`models.store.warehouse`).
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from models.domain.errors import YiwangError
+from models.domain.settings import Settings
+
+POINTER = "current.json"
+_TEMPORARY = ".tmp"
+_RETRIES = 5
+_LOCKED_DOWN = (
+    "TimeZone = 'UTC'",
+    "temp_directory = ''",  # a reader writes nothing, not even to spill
+    "enable_external_access = false",
+    "lock_configuration = true",
+)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A published snapshot.
+
+    Attributes:
+        run_id: Run that published it (UUIDv7).
+        path: Its DuckDB file; a file is never written again once it has this name.
+        as_of: Instant to which its data is valid.
+        published_at: Instant of publication.
+    """
+
+    run_id: str
+    path: Path
+    as_of: datetime
+    published_at: datetime
+
+
+@dataclass
+class _Opened:
+    """The one connection of a snapshot and how many readers are on it."""
+
+    connection: duckdb.DuckDBPyConnection
+    readers: int = 0
+    idle: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
+
+    def close(self) -> None:
+        for cursor in self.idle:
+            cursor.close()
+        self.connection.close()
+
+
+class SnapshotStore:
+    """The snapshots of one home: publishing, and reading from many threads at once.
+
+    Args:
+        settings: Home, number of snapshots kept.
+        threads: DuckDB threads that the readers of a snapshot share.
+        memory_limit: DuckDB's memory limit of a snapshot's connection.
+    """
+
+    def __init__(self, settings: Settings, *, threads: int = 2, memory_limit: str = "1GB") -> None:
+        self.folder = settings.snapshots
+        self._home = settings.home
+        self._keep = settings.keep_snapshots
+        self._config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "python_enable_replacements": False,  # a table name must not find a variable of this process
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        self._lock = threading.Lock()
+        self._opened: dict[Path, _Opened] = {}
+        self._seen: tuple[int, int, int] | None = None
+        self._kept: tuple[Snapshot, ...] = ()
+
+    def current(self) -> Snapshot | None:
+        """The snapshot in service, None before the first publication."""
+        kept = self.kept()
+        return kept[0] if kept else None
+
+    def kept(self) -> tuple[Snapshot, ...]:
+        """The snapshots that can be read, newest first; costs one ``stat`` while nothing new is published.
+
+        Raises:
+            YiwangError: YW-STORE-003 when the pointer cannot be read.
+        """
+        try:
+            state = (self.folder / POINTER).stat()
+        except FileNotFoundError:
+            return ()
+        seen = (state.st_mtime_ns, state.st_ino, state.st_size)
+        if seen != self._seen:
+            kept = self._read_pointer()
+            with self._lock:
+                self._kept, self._seen = kept, seen
+                self._close_retired()
+        return self._kept
+
+    @contextmanager
+    def acquire(self, snapshot: Snapshot | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection on a snapshot for the time of the ``with`` block.
+
+        Each block has a connection of its own; a connection must not leave its block. Instants come in UTC.
+
+        Args:
+            snapshot: The snapshot to read; None for the one in service.
+
+        Raises:
+            YiwangError: YW-STORE-001 when nothing is published, YW-STORE-004 when ``snapshot`` is no longer kept.
+        """
+        opened, cursor = self._take(snapshot)
+        try:
+            yield cursor
+        finally:
+            self._give_back(opened, cursor)
+
+    def publish(self, masked: Path, run_id: str, as_of: datetime, published_at: datetime) -> Path:
+        """Put a copy of the masked marts into service.
+
+        A kill at any point leaves the old snapshot in service; the next publication removes what it left behind.
+        One publication at a time: the run holds the lock of its home.
+
+        Args:
+            masked: DuckDB file with schema ``marts``, closed by its writer.
+            run_id: Run that made it.
+            as_of: Instant to which the data is valid.
+            published_at: Instant of publication.
+
+        Returns:
+            The file of the snapshot.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for left in self.folder.glob(f"*{_TEMPORARY}*"):
+            left.unlink(missing_ok=True)
+        path = self._free_name(run_id)
+        temporary = path.with_name(path.name + _TEMPORARY)
+        _checkpoint(masked)
+        shutil.copyfile(masked, temporary)
+        _sync(temporary)
+        os.rename(temporary, path)
+        kept = (Snapshot(run_id, path, as_of, published_at), *self.kept())[: self._keep]
+        self._write_pointer(kept)
+        self._prune()
+        return path
+
+    def close(self) -> None:
+        """Close every connection; for the end of the process and of tests."""
+        with self._lock:
+            for opened in self._opened.values():
+                opened.close()
+            self._opened.clear()
+
+    # reading
+
+    def _take(self, snapshot: Snapshot | None) -> tuple[_Opened, duckdb.DuckDBPyConnection]:
+        for attempt in range(_RETRIES):
+            wanted = snapshot or self.current()
+            if wanted is None:
+                raise YiwangError("YW-STORE-001", home=self._home)
+            try:
+                with self._lock:
+                    opened = self._opened.get(wanted.path) or self._open(wanted.path)
+                    cursor = opened.idle.pop() if opened.idle else opened.connection.cursor()
+                    opened.readers += 1
+                    return opened, cursor
+            except duckdb.IOException as error:
+                # the file went between the pointer and here: a newer one is in service
+                if snapshot is not None or attempt == _RETRIES - 1:
+                    raise YiwangError("YW-STORE-004", run_id=wanted.run_id) from error
+                self._seen = None
+        raise AssertionError("unreachable")
+
+    def _give_back(self, opened: _Opened, cursor: duckdb.DuckDBPyConnection) -> None:
+        with self._lock:
+            opened.readers -= 1
+            opened.idle.append(cursor)
+            self._close_retired()
+
+    def _open(self, path: Path) -> _Opened:
+        connection = duckdb.connect(str(path), read_only=True, config=self._config)
+        for setting in _LOCKED_DOWN:  # in this order: what comes later forbids what comes before
+            connection.execute(f"SET GLOBAL {setting}")
+        opened = self._opened[path] = _Opened(connection)
+        return opened
+
+    def _close_retired(self) -> None:
+        """Close what is no longer in the pointer and has no reader; the lock is held."""
+        kept = {snapshot.path for snapshot in self._kept}
+        for path in [path for path, opened in self._opened.items() if path not in kept and not opened.readers]:
+            self._opened.pop(path).close()
+
+    # the pointer
+
+    def _read_pointer(self) -> tuple[Snapshot, ...]:
+        path = self.folder / POINTER
+        try:
+            pointer = json.loads(path.read_text(encoding="utf-8"))
+            return tuple(self._from_json(entry) for entry in [pointer, *pointer.get("kept", [])])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise YiwangError("YW-STORE-003", path=path) from error
+
+    def _from_json(self, entry: dict[str, str]) -> Snapshot:
+        as_of, published_at = (datetime.fromisoformat(entry[name]) for name in ("as_of", "published_at"))
+        return Snapshot(entry["run_id"], self.folder / Path(entry["file"]).name, as_of, published_at)
+
+    def _write_pointer(self, kept: tuple[Snapshot, ...]) -> None:
+        current, *older = [
+            {
+                "run_id": snapshot.run_id,
+                "file": snapshot.path.name,
+                "as_of": snapshot.as_of.isoformat(),
+                "published_at": snapshot.published_at.isoformat(),
+            }
+            for snapshot in kept
+        ]
+        temporary = self.folder / (POINTER + _TEMPORARY)
+        temporary.write_text(json.dumps({**current, "kept": older}, indent=1), encoding="utf-8")
+        _sync(temporary)
+        os.replace(temporary, self.folder / POINTER)
+        _sync(self.folder)
+
+    def _free_name(self, run_id: str) -> Path:
+        """A name that no file has: a run that publishes again must not write under its readers."""
+        path, number = self.folder / f"{run_id}.duckdb", 1
+        while path.exists():
+            number += 1
+            path = self.folder / f"{run_id}.{number}.duckdb"
+        return path
+
+    def _prune(self) -> None:
+        """Remove snapshots that are neither kept, nor read by this process, nor newer than the pointer."""
+        pointer = (self.folder / POINTER).stat().st_mtime_ns
+        kept = {snapshot.path for snapshot in self.kept()} | set(self._opened)
+        for path in self.folder.glob("*.duckdb"):
+            if path not in kept and path.stat().st_mtime_ns <= pointer:
+                path.unlink(missing_ok=True)
+
+
+def _checkpoint(database: Path) -> None:
+    """Bring a write-ahead log that a killed writer left into its file, which alone is copied."""
+    if database.with_name(database.name + ".wal").exists():
+        with duckdb.connect(str(database)) as connection:
+            connection.execute("CHECKPOINT")
+
+
+def _sync(path: Path) -> None:
+    """Make a file or folder durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,26 @@
+"""Fixtures that more than one room's tests need."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.domain.settings import Settings
+from tests.support.snapshots import publish
+
+
+@pytest.fixture(scope="session")
+def _published_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    publish(Settings(home=home))
+    return home
+
+
+@pytest.fixture
+def snapshot_settings(_published_home: Path, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a home of its own with one published snapshot: a few hundred believable rows in every mart."""
+    home = tmp_path / "home"
+    (home / "snapshots").mkdir(parents=True)
+    for file in (_published_home / "snapshots").iterdir():
+        (home / "snapshots" / file.name).hardlink_to(file)
+    yield Settings(home=home)
