@@ -1,4 +1,4 @@
-{{ config(materialized='ephemeral') }}
+{{ config(materialized='view') }}
 -- Numerators and denominators of the ten measures on the days on which they fall.
 with case_day as (
     select source, case_number, department_code, received_on, completed_on, due_on, channel_code, is_completed, is_late,
