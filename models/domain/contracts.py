@@ -211,6 +211,7 @@ class Case(Contract):
     is_fee_charged: Annotated[Flag, Column("是否收费", item="8.11")] = None
     outcome_code: Annotated[Text, Column("办结结果", code_table="L.outcome")] = None
     source_due_at: Annotated[Instant, Column("来源到期时刻", description="A deadline that the source itself sets: compared as an instant, before any clock of ours.")] = None
+    source_planned_at: Annotated[Instant, Column("来源计划办结时刻", description="When the source planned to complete the case; kept beside the deadline, no clock uses it.")] = None
     window_code: Annotated[Text, Column("窗口编号")] = None
     is_commitment: Annotated[Flag, Column("是否告知承诺")] = None
     is_tolerance: Annotated[Flag, Column("是否容缺受理")] = None

@@ -41,6 +41,7 @@ select
     k.promised_due_on,
     k.statutory_due_on,
     k.delivery_due_on,
+    c.source_planned_at,
     c.completed_at,
     k.completed_on,
     k.is_completed,
