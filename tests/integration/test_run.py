@@ -1,0 +1,233 @@
+"""The whole job through the command line: first run, second run, an added day, a broken file, kills."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.sample.service import write_sample
+
+YIWANG = str(Path(sys.executable).with_name("yiwang"))
+CASES = 1000
+UNTIL, NEXT_DAY = date(2026, 6, 29), date(2026, 6, 30)
+FACTS = ("fct_case", "fct_case_event", "fct_certificate", "fct_review", "dim_matter", "dim_department", "mart_department_day", "quarantine",
+         "score_indicator_month", "score_department_month")
+BOOKS = {"_run_seq", "run_id", "as_of"}
+"""Columns that say which run wrote a row: they differ between a full and an incremental build."""
+
+
+def yiwang(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([YIWANG, *arguments, "--home", str(home)], capture_output=True, text=True, check=False, env=environment())
+
+
+def environment() -> dict[str, str]:
+    """One key, so that digests agree between homes."""
+    return {**os.environ, "YIWANG_DIGEST_KEY": "a key for tests only"}
+
+
+def current(home: Path) -> Path:
+    return home / "snapshots" / json.loads((home / "snapshots" / "current.json").read_text())["file"]
+
+
+@contextmanager
+def snapshot(home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(current(home)), read_only=True) as connection:
+        yield connection
+
+
+def content(home: Path, table: str) -> tuple[int, int]:
+    """Rows of a published mart and a checksum that no order changes."""
+    with snapshot(home) as connection:
+        names = [row[0] for row in connection.execute(f"describe marts.{table}").fetchall() if row[0] not in BOOKS]
+        columns = ", ".join(f'"{name}"' for name in names)
+        row = connection.execute(f"select count(*), sum(hash({columns})::hugeint) from marts.{table}").fetchone()
+    assert row is not None
+    return row
+
+
+def same(one: Path, other: Path) -> None:
+    differing = [table for table in FACTS if content(one, table) != content(other, table)]
+    assert not differing
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after its first run."""
+    home = tmp_path_factory.mktemp("first")
+    write_sample(home, cases=CASES, until=UNTIL, errors=0.02)
+    done = yiwang(home, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory, first: Path) -> Path:
+    """A home built in one run from the sample that holds the added day."""
+    home = tmp_path_factory.mktemp("full")
+    shutil.copytree(first / "sample", home / "sample")
+    shutil.copy(first / "sources.yml", home)
+    write_sample(home, cases=CASES, until=NEXT_DAY, errors=0.02)
+    done = yiwang(home, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+def test_the_first_run_publishes_and_reports(first: Path) -> None:
+    with snapshot(first) as connection:
+        cases, events = connection.execute("select (select count(*) from marts.fct_case), (select count(*) from marts.fct_case_event)").fetchone()  # type: ignore[misc]
+        scored = connection.execute("select count(distinct department_code) from marts.score_department_month where score is not null").fetchone()
+        blocking = connection.execute("select count(*) from marts.check_result where severity = 'error' and not passed").fetchone()
+    assert cases > 900 and events > 4 * cases
+    assert scored is not None and scored[0] >= 15
+    assert blocking == (0,)
+    assert (first / "reports" / "latest.html").stat().st_size > 10_000
+
+
+def test_rows_read_reconcile(first: Path) -> None:
+    with snapshot(first) as connection:
+        rows = connection.execute(
+            "select rows_read, inserted + updated + unchanged + superseded + deleted + quarantined, subject from marts.mart_sync_run"
+        ).fetchall()
+    assert len(rows) == 8
+    assert all(read == accounted and read > 0 for read, accounted, _ in rows)
+
+
+def test_the_warehouse_is_private_and_the_snapshot_masked(first: Path) -> None:
+    assert (first / "work" / "warehouse.duckdb").stat().st_mode & 0o077 == 0
+    with snapshot(first) as connection:
+        names = {row[0] for row in connection.execute("select column_name from information_schema.columns where table_schema = 'marts'").fetchall()}
+        clear = connection.execute("select count(*) from marts.fct_case where applicant_id_masked similar to '[0-9]{17}[0-9X]'").fetchone()
+    assert not names & {"applicant_name", "applicant_id", "contact_phone", "contact_name", "address", "actor", "holder_id"}
+    assert clear == (0,)
+
+
+def test_the_command_prints_what_came_out(first: Path) -> None:
+    done = yiwang(first, "status")
+    assert done.returncode == 0
+    for words in ("办件", "检查：通过", "部门能力得分", "隔离"):
+        assert words in done.stdout
+
+
+def test_an_added_day_gives_what_a_full_build_gives(tmp_path: Path, first: Path, full: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(first, home)
+    write_sample(home, cases=CASES, until=NEXT_DAY, errors=0.02)
+    done = yiwang(home, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    same(home, full)
+    again = yiwang(home, "run")
+    assert again.returncode == 0, again.stdout + again.stderr
+    same(home, full)
+
+
+def test_a_broken_file_leaves_the_published_snapshot_and_its_mending_heals(tmp_path: Path, first: Path, full: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(first, home)
+    before = current(home)
+    write_sample(home, cases=CASES, until=NEXT_DAY, errors=0.02)
+    part = max((home / "sample" / "case").glob("*.parquet"))
+    whole = part.read_bytes()
+    part.write_bytes(whole[: len(whole) // 2])
+    done = yiwang(home, "run")
+    assert done.returncode == 2
+    assert "YW-SYNC-004" in done.stderr and part.name in done.stderr.replace("\n", "")
+    assert current(home) == before
+    part.write_bytes(whole)
+    assert yiwang(home, "run").returncode == 0
+    same(home, full)
+
+
+def killed(home: Path, after: float) -> None:
+    """Starts a run and kills it, its children included, after some seconds."""
+    process = subprocess.Popen([YIWANG, "run", "--home", str(home)], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+    try:
+        process.wait(after)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def kills(tmp_path: Path, first: Path, full: Path, moments: list[float]) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(first, home)
+    write_sample(home, cases=CASES, until=NEXT_DAY, errors=0.02)
+    for moment in moments:
+        killed(home, moment)
+        assert current(home).is_file(), "a snapshot is always in service"
+    done = yiwang(home, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    same(home, full)
+
+
+def test_killed_runs_are_healed_by_the_next(tmp_path: Path, first: Path, full: Path) -> None:
+    started = time.monotonic()
+    yiwang(full, "run")
+    length = time.monotonic() - started
+    kills(tmp_path, first, full, [length * share for share in (0.3, 0.45, 0.6, 0.75, 0.9)])
+
+
+@pytest.mark.slow
+def test_runs_killed_at_random_moments(tmp_path: Path, first: Path, full: Path) -> None:
+    dice = random.Random(7)
+    kills(tmp_path, first, full, [dice.uniform(1, 25) for _ in range(40)])
+
+
+def test_the_second_run_at_once_says_so_and_leaves(tmp_path: Path, first: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(first, home)
+    process = subprocess.Popen([YIWANG, "run", "--home", str(home)], start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+    try:
+        while not (home / "run.lock").exists() or (home / "run.lock").read_text() != str(process.pid):
+            assert process.poll() is None
+            time.sleep(0.05)
+        done = yiwang(home, "run")
+        assert done.returncode == 2
+        assert "YW-RUN-001" in done.stderr and str(process.pid) in done.stderr
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--as-of", "2026-02-30"], "YW-DOMAIN-001"),
+        (["run", "--as-of", "1999-01-01"], "YW-RUN-004"),
+        (["run", "--sources", "none.yml"], "YW-SYNC-005"),
+        (["sql", "drop table marts.fct_case"], "YW-STORE-002"),
+        (["sql", "select * from read_csv('/etc/passwd')"], "YW-STORE-002"),
+        (["sql", "select 1", "--format", "xml"], "YW-SERVE-005"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(first: Path, arguments: list[str], words: str) -> None:
+    done = yiwang(first, *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_sql_reads_the_published_marts(first: Path, form: str) -> None:
+    done = yiwang(first, "sql", "select count(*) as n, min(received_on) as d from marts.fct_case", "--format", form)
+    assert done.returncode == 0
+    with snapshot(first) as connection:
+        n, day = connection.execute("select count(*), min(received_on) from marts.fct_case").fetchone()  # type: ignore[misc]
+    expected = f"n,d\n{n},{day}\n" if form == "csv" else [{"n": n, "d": str(day)}]
+    assert (done.stdout if form == "csv" else json.loads(done.stdout)) == expected
+
+
+def test_nothing_published_yet(tmp_path: Path) -> None:
+    done = yiwang(tmp_path, "status")
+    assert done.returncode == 2
+    assert "YW-STORE-001" in done.stderr
