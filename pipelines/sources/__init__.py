@@ -1,0 +1,1 @@
+"""Sync of the sources into the raw layer; :mod:`pipelines.sources.service` is the door."""

@@ -1,0 +1,219 @@
+"""``sources.yml``: what is synchronised from where, and how its columns become the fields of a contract.
+
+Every key is described in docs/sources.md. What does not belong here: reading the sources.
+"""
+
+import os
+import re
+from collections.abc import Hashable
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from models.domain.contracts import SUBJECTS, Contract, Personal, columns, key_of
+from models.domain.errors import YiwangError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldSpec(_Strict):
+    """Where the value of one field comes from."""
+
+    column: str | None = Field(None, description="Source column.")
+    constant: str | None = Field(None, description="The same value for every row, instead of a column.")
+    codes: dict[str, str] = Field({}, description="Source value → code; a value that is not listed stays as it is.")
+    pad: int | None = Field(None, ge=1, le=64, description="Width in characters to which zeros are put before the value.")
+    formats: list[str] = Field([], description="strptime formats of a day or an instant, tried in order.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.column is None) == (self.constant is None):
+            raise ValueError("column 与 constant 必须且只能写一个")
+        return self
+
+
+class Source(_Strict):
+    """One subject of one source."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40, description="Name of the source; its records are kept under it.")
+    kind: Literal["file"] = Field("file", description="Kind of connector.")
+    subject: str = Field(description="Which contract the rows fill.")
+    location: str = Field(description="Files as a glob, relative to the folder of sources.yml; ${NAME} is an environment variable.")
+    format: Literal["parquet", "csv"] | None = Field(None, description="Format of the files; default: by suffix.")
+    encoding: str | None = Field(None, description="Encoding of CSV files; default: UTF-8 (or UTF-16 with its mark), else GB18030.")
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Delimiter of CSV files; default: found in the header.")
+    key: list[str] = Field([], description="Fields that identify a record; default: the contract's key.")
+    cursor: str | None = Field(None, description="Field that says which version of a record is the later one.")
+    look_back: str | None = Field(None, pattern=r"^[0-9]+[dh]$", description="How far a reader by cursor steps back; no effect on files, which are read whole.")
+    deleted: str | None = Field(None, description="Source column that is true where the source has deleted the record.")
+    zone: str = Field("Asia/Shanghai", description="Zone of instants that name none.")
+    satisfaction_direction: Literal["best_is_1", "best_is_5"] = Field("best_is_1", description="Which end of satisfaction_code means 非常满意.")
+    fields: dict[str, FieldSpec] = Field({}, description="Contract field → source column or FieldSpec; columns named like a field map by themselves.")
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"column": spec} if isinstance(spec, str) else spec for name, spec in value.items()}
+
+    @field_validator("subject")
+    @classmethod
+    def _known_subject(cls, value: str) -> str:
+        if value not in SUBJECTS:
+            raise ValueError(f"没有“{value}”这个主题，可用：{'、'.join(SUBJECTS)}")
+        return value
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"没有“{value}”这个时区") from None
+        return value
+
+    @model_validator(mode="after")
+    def _known_fields(self) -> Self:
+        specs = columns(self.contract)
+        for name in [*self.fields, *self.key, *([self.cursor] if self.cursor else [])]:
+            if name not in specs:
+                raise ValueError(f"{self.subject} 没有字段“{name}”")
+        if hidden := [name for name in self.key if specs[name].personal is Personal.IDENTIFIER]:
+            raise ValueError(f"证件号码不能作为主键：{'、'.join(hidden)}")
+        return self
+
+    @property
+    def contract(self) -> type[Contract]:
+        """The contract of the subject."""
+        return SUBJECTS[self.subject]
+
+    @property
+    def keys(self) -> list[str]:
+        """The fields that identify a record within the source."""
+        return self.key or key_of(self.contract)
+
+
+class SourceFile(_Strict):
+    """A ``sources.yml``.
+
+    Attributes:
+        folder: The folder of the file; locations are relative to it.
+    """
+
+    as_of: datetime | date | None = Field(None, description="Day (its end) or instant as of which open cases are clocked; default: the data's horizon.")
+    sources: list[Source] = Field(description="The sources, one entry for each subject of each source.")
+    folder: Path = Field(Path(), exclude=True)
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _day_or_instant(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"日期“{value}”无法识别，请使用 2026-06-30 这样的格式") from None
+
+    @field_validator("sources")
+    @classmethod
+    def _no_pair_twice(cls, value: list[Source]) -> list[Source]:
+        pairs = [(source.name, source.subject) for source in value]
+        if twice := {f"{name}/{subject}" for name, subject in pairs if pairs.count((name, subject)) > 1}:
+            raise ValueError(f"来源与主题重复：{'、'.join(sorted(twice))}")
+        return value
+
+    def as_of_instant(self, zone: str) -> datetime | None:
+        """``as_of`` as an instant: a day means its last microsecond in ``zone``, an instant without zone is in ``zone``."""
+        if self.as_of is None:
+            return None
+        if not isinstance(self.as_of, datetime):
+            next_day = datetime.combine(self.as_of + timedelta(days=1), time(), ZoneInfo(zone))
+            return next_day - timedelta(microseconds=1)
+        return self.as_of if self.as_of.tzinfo else self.as_of.replace(tzinfo=ZoneInfo(zone))
+
+
+class _Loader(yaml.BaseLoader):
+    """Every scalar stays text (``01``, ``no`` and ``2026-06-30`` are what they look like); no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value):
+            raise yaml.constructor.ConstructorError(None, None, "同一处有重复的键", node.start_mark)
+        return mapping
+
+
+def load_sources(path: Path) -> SourceFile:
+    """Read and check a ``sources.yml``.
+
+    Raises:
+        YiwangError: YW-SYNC-005 where the file is missing; YW-SYNC-001 naming source, field and fault.
+    """
+    if not path.is_file():
+        raise YiwangError("YW-SYNC-005", path=path)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a BaseLoader makes text only
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise YiwangError("YW-SYNC-001", path=path, detail=_yaml_fault(error)) from error
+    if not isinstance(content, dict):
+        raise YiwangError("YW-SYNC-001", path=path, detail="内容应为 as_of 与 sources 两个键")
+    content = {key: None if value == "" else value for key, value in content.items()}
+    try:
+        file = SourceFile.model_validate(content)
+    except ValidationError as error:
+        raise YiwangError("YW-SYNC-001", path=path, detail=_fault(content, error)) from error
+    sources = [source.model_copy(update={"location": _expand(source, path)}) for source in file.sources]
+    return file.model_copy(update={"sources": sources, "folder": path.parent.resolve()})
+
+
+def _expand(source: Source, path: Path) -> str:
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if not os.environ.get(name):
+            raise YiwangError("YW-SYNC-001", path=path, detail=f"来源“{source.name}”的 location 用到的环境变量 {name} 没有设置")
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, source.location)
+
+
+def _yaml_fault(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "不是 UTF-8 编码"
+    return f"第 {mark.line + 1} 行{problem}" if mark else str(problem)
+
+
+_FAULTS = {
+    "missing": "缺少这一项",
+    "extra_forbidden": "没有这个设置",
+    "literal_error": "取值不在允许的范围内",
+    "string_pattern_mismatch": "写法不对",
+    "string_type": "应为文字",
+    "list_type": "应为列表",
+    "model_type": "应为键值",
+    "model_attributes_type": "应为列名或键值",
+    "dict_type": "应为键值",
+    "int_parsing": "应为整数",
+}
+
+
+def _fault(content: dict[str, Any], error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = list(first["loc"])
+    words = []
+    if len(place) > 1 and place[0] == "sources" and isinstance(place[1], int):
+        entry = content["sources"][place[1]]
+        name = entry.get("name") if isinstance(entry, dict) else None
+        words.append(f"第 {place[1] + 1} 个来源" + (f"“{name}”" if name else ""))
+        place = place[2:]
+    if place:
+        words.append("的 " + ".".join(str(part) for part in place) if words else ".".join(str(part) for part in place))
+    fault = _FAULTS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    return "".join(words) + "：" + fault

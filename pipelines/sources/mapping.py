@@ -1,0 +1,213 @@
+"""Columns of a source file become the fields of a contract: one SELECT, evaluated by DuckDB.
+
+Its result has the columns of :func:`package_columns`: what is stored of each field, where the row came from,
+and, for a row that must be set aside, why. What does not belong here: reading files, merging.
+"""
+
+# ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
+
+from collections.abc import Mapping
+
+from models.domain.codes import standard_items
+from models.domain.contracts import Column, Personal, columns
+from models.domain.identifiers import (
+    sql_digest,
+    sql_is_credit_code,
+    sql_is_resident_id,
+    sql_mask_identifier,
+    sql_mask_name,
+    sql_mask_phone,
+    sql_mask_text,
+)
+from models.domain.schema import sql_columns, stored_columns
+from pipelines.sources.config import FieldSpec, Source
+from pipelines.sources.store import literal, name
+from pipelines.sources.typing_sql import LONG_TERM, as_text, cast, not_blank, shown, trimmed, typed
+
+_MASKS = {
+    Personal.NAME: sql_mask_name,
+    Personal.PHONE: sql_mask_phone,
+    Personal.IDENTIFIER: sql_mask_identifier,
+    Personal.TEXT: sql_mask_text,
+}
+_TYPE_NAMES = {"TIMESTAMPTZ": "日期时间", "DATE": "日期", "INTEGER": "整数", "BOOLEAN": "是或否"}
+PACKAGE_COLUMNS = {
+    "_file_id": "INTEGER",
+    "_file_row": "BIGINT",
+    "_is_deleted": "BOOLEAN",
+    "_reason_code": "VARCHAR",
+    "_reason": "VARCHAR",
+    "_record_key": "VARCHAR",
+    "_raw": "VARCHAR",
+    "_raw_masked": "VARCHAR",
+}
+"""Technical columns of a load package; ``_reason_code`` is null where the row is good."""
+
+
+def package_columns(source: Source) -> dict[str, str]:
+    """Column → DuckDB type of the source's load packages."""
+    return stored_columns(source.contract) | PACKAGE_COLUMNS
+
+
+def origins(source: Source, available: Mapping[str, str]) -> dict[str, FieldSpec]:
+    """Field → where its value comes from: as configured, else the column named like the field or its Chinese title.
+
+    Configured columns that the file lacks are left as configured: see :func:`missing_columns`.
+    """
+    by_name = {column.lower(): column for column in available}
+    found: dict[str, FieldSpec] = {}
+    for field, spec in columns(source.contract).items():
+        if configured := source.fields.get(field):
+            exact = by_name.get((configured.column or "").lower())
+            found[field] = configured if configured.column in available or exact is None else configured.model_copy(update={"column": exact})
+        elif own := next((by_name[n.lower()] for n in _names(field, spec) if n.lower() in by_name), None):
+            found[field] = FieldSpec(column=own)
+    return found
+
+
+def _names(field: str, spec: Column) -> list[str]:
+    return [field, spec.title, *([standard_items()[spec.item]["item"]] if spec.item else [])]
+
+
+def missing_columns(source: Source, available: Mapping[str, str]) -> list[str]:
+    """Columns that the source must have and has not: configured ones, keys, cursor, deletion mark."""
+    mapped = origins(source, available)
+    needed = [spec.column for spec in mapped.values() if spec.column] + ([source.deleted] if source.deleted else [])
+    unkeyed = [field for field in [*source.keys, *([source.cursor] if source.cursor else [])] if field not in mapped]
+    return [column for column in dict.fromkeys(needed + unkeyed) if column not in available]
+
+
+def used_columns(source: Source, available: Mapping[str, str]) -> set[str]:
+    """The columns that the source's fields or its deletion mark take."""
+    used = {spec.column for spec in origins(source, available).values() if spec.column}
+    return used | ({source.deleted} if source.deleted else set())
+
+
+def select(source: Source, available: Mapping[str, str], relation: str) -> str:
+    """The SELECT over ``relation``, which has the ``available`` columns, ``_file_id`` and ``_file_row``."""
+    mapped = origins(source, available)
+    types = sql_columns(source.contract)
+    # Three levels, so that each value is computed once: read (text or native), typed, then judged.
+    read: dict[str, str] = {}
+    typed_values: dict[str, str] = {}
+    suspects: dict[str, str] = {}
+    for field, target in types.items():
+        spec = mapped.get(field)
+        if spec is None:
+            typed_values[field] = f"NULL::{target}"
+            continue
+        value, checked = _read(source, field, spec, available.get(spec.column or "", "VARCHAR"), target)
+        read[field] = value
+        typed_values[field] = checked or f"r.{name(field)}"
+        if checked:
+            suspects[field] = target
+    if source.deleted:
+        read["_deleted"] = as_text(name(source.deleted), available[source.deleted])
+        typed_values["_deleted"] = typed('r."_deleted"', "BOOLEAN", [])
+        suspects["_deleted"] = "BOOLEAN"
+
+    source_columns = ", ".join(f"{name(column)} AS {name('s.' + column)}" for column in available)
+    levels = (
+        f"SELECT _file_id, _file_row, {source_columns}"
+        + "".join(f", {value} AS {name(field)}" for field, value in read.items())
+        + f" FROM {relation}"
+    )
+    values = ", ".join(f"{value} AS {name('t.' + field)}" for field, value in typed_values.items())
+    judged = f"SELECT *, {values} FROM ({levels}) AS r"
+    reason_code, reason = _reasons(source, suspects)
+    whole = ", ".join(f"{literal(column)}: {name('s.' + column)}" for column in available)
+    stored = ", ".join(f"{expression} AS {name(column)}" for column, expression in _stored(source).items())
+    is_deleted = 'coalesce("t._deleted", false)' if source.deleted else "false"
+    return (
+        f"SELECT {stored}, _file_id, _file_row, {is_deleted} AS _is_deleted, _reason_code, "
+        f"CASE WHEN _reason_code IS NOT NULL THEN {reason} END AS _reason, "
+        f"CASE WHEN _reason_code IS NOT NULL THEN {_record_key(source)} END AS _record_key, "
+        f"CASE WHEN _reason_code IS NOT NULL THEN CAST(to_json({{{whole}}}) AS VARCHAR) END AS _raw, "
+        f"CASE WHEN _reason_code IS NOT NULL THEN {_masked(source, mapped, available)} END AS _raw_masked "
+        f"FROM (SELECT *, {reason_code} AS _reason_code FROM ({judged}))"
+    )
+
+
+def _read(source: Source, field: str, spec: FieldSpec, source_type: str, target: str) -> tuple[str, str | None]:
+    """The value as read, and the expression over it that types it (None where reading is all)."""
+    plain = not (spec.codes or spec.pad or spec.formats) and spec.constant is None
+    column = name(spec.column) if spec.column else literal(spec.constant)
+    reversed_scale = field == "satisfaction_code" and source.satisfaction_direction == "best_is_5"
+    if target != "VARCHAR" and plain:
+        if source_type == {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(target, target):
+            return column, None
+        if direct := cast(f"r.{name(field)}", source_type, target):
+            return column, direct
+    value = as_text(column, source_type)
+    if field in ("valid_to", "effective_to"):
+        value = f"(CASE WHEN {trimmed(value)} NOT IN {LONG_TERM!r} THEN {value} END)"
+    if spec.codes:
+        cases = " ".join(f"WHEN {literal(old)} THEN {literal(new)}" for old, new in spec.codes.items())
+        value = f"(CASE {trimmed(value)} {cases} ELSE {value} END)"
+    if spec.pad:
+        value = f"(CASE WHEN length({trimmed(value)}) < {spec.pad} THEN lpad({trimmed(value)}, {spec.pad}, '0') ELSE {value} END)"
+    if reversed_scale:
+        value = f"(CASE WHEN {value} IN ('1', '2', '3', '4', '5') THEN CAST(6 - CAST({value} AS INTEGER) AS VARCHAR) ELSE {value} END)"
+    if target == "VARCHAR":
+        return value, None
+    return value, typed(f"r.{name(field)}", target, spec.formats)
+
+
+def _stored(source: Source) -> dict[str, str]:
+    """Stored column → expression over the typed values."""
+    specs = columns(source.contract)
+    stored: dict[str, str] = {}
+    for field in sql_columns(source.contract):
+        value = name("t." + field)
+        if specs[field].personal is not Personal.IDENTIFIER:
+            stored[field] = value
+            continue
+        kind = name(f"t.{field}_type_code")
+        stored[f"{field}_digest"] = sql_digest(value)
+        stored[f"{field}_masked"] = sql_mask_identifier(value)
+        # 111 resident id, 990 unified credit code (L.id_type); the other kinds have no rule.
+        stored[f"{field}_is_valid"] = (
+            f"(CASE {kind} WHEN '111' THEN {sql_is_resident_id(value)} WHEN '990' THEN {sql_is_credit_code(value)} END)"
+        )
+    return stored
+
+
+def _reasons(source: Source, suspects: Mapping[str, str]) -> tuple[str, str]:
+    """The expression of the reason's code (null for a good row) and that of its sentence."""
+    specs = columns(source.contract)
+    no_key = " OR ".join(f"{name('t.' + field)} IS NULL" for field in source.keys)
+    bad = {field: f"({name(field)} IS NOT NULL AND {name('t.' + field)} IS NULL)" for field in suspects}
+    any_bad = f"WHEN {' OR '.join(bad.values())} THEN 'not_typed' " if bad else ""
+    code = f"CASE {any_bad}WHEN {no_key} THEN 'no_key' END"
+    parts = []
+    for field, condition in bad.items():
+        title = "删除标记" if field == "_deleted" else f"{specs[field].title}（{field}）"
+        value = shown(f"CAST({name(field)} AS VARCHAR)")
+        parts.append(f"CASE WHEN {condition} THEN '{title}的值“' || {value} || '”不是{_TYPE_NAMES.get(suspects[field], '数')}' END")
+    for field in source.keys:
+        if field not in bad:
+            parts.append(f"CASE WHEN {name('t.' + field)} IS NULL THEN '主键{specs[field].title}（{field}）为空' END")
+        else:
+            parts.append(f"CASE WHEN {name(field)} IS NULL THEN '主键{specs[field].title}（{field}）为空' END")
+    return code, f"concat_ws('；', {', '.join(parts)})"
+
+
+def _record_key(source: Source) -> str:
+    return "nullif(concat_ws('/', " + ", ".join(name("t." + field) for field in source.keys) + "), '')"
+
+
+def _masked(source: Source, mapped: Mapping[str, FieldSpec], available: Mapping[str, str]) -> str:
+    """JSON of the mapped columns only, personal ones masked by their kind, all others as free text."""
+    specs = columns(source.contract)
+    parts: dict[str, str] = {}
+    for field, spec in mapped.items():
+        if spec.column is None or spec.column not in available:
+            continue
+        text = f"CAST({name('s.' + spec.column)} AS VARCHAR)"
+        personal = specs[field].personal
+        if personal or spec.column not in parts:
+            parts[spec.column] = _MASKS[personal](text) if personal else sql_mask_text(text)
+    return "CAST(to_json({" + ", ".join(f"{literal(column)}: {value}" for column, value in parts.items()) + "}) AS VARCHAR)"
+
+
+__all__ = ["PACKAGE_COLUMNS", "missing_columns", "not_blank", "origins", "package_columns", "select", "used_columns"]

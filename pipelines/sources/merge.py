@@ -1,0 +1,208 @@
+"""A load package is merged into the raw layer: rows, counts, quarantine and files in one transaction.
+
+A record is known by (source, key). Of its versions the later one wins: the one with the greater cursor where
+the source has one (no cursor counts as the oldest), else, and between equal ones, the one from the file
+whose name comes later, else the one further down. The same file read again replaces what it said before.
+What does not belong here: reading and typing (:mod:`pipelines.sources.mapping`).
+"""
+
+# ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import duckdb
+
+from models.domain.schema import stored_columns
+from pipelines.sources.config import Source
+from pipelines.sources.files import DataFile
+from pipelines.sources.store import literal, name
+from pipelines.sources.types import COUNTS, RunRef
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a load package holds, apart from its rows; it travels inside the package.
+
+    Attributes:
+        settings: Digest of the settings under which it was read.
+        files: The files read: number, shown path, size, time of change, fingerprint.
+        unmapped: Columns that nothing maps.
+    """
+
+    settings: str
+    files: tuple[tuple[int, str, int, int, str], ...]
+    unmapped: tuple[str, ...]
+
+    @classmethod
+    def of(cls, settings: str, files: Sequence[DataFile], unmapped: Sequence[str]) -> "Manifest":
+        """The manifest of these files."""
+        return cls(settings, tuple((f.file_id, f.shown, f.size, f.mtime_ns, f.fingerprint) for f in files), tuple(unmapped))
+
+    def to_json(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """From :meth:`to_json`."""
+        values = json.loads(text)
+        return cls(values["settings"], tuple(tuple(f) for f in values["files"]), tuple(values["unmapped"]))
+
+
+def merge(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, package: str, manifest: Manifest) -> None:
+    """Merge a package into ``raw.<subject>`` and note everything about it in ``ops``, or do nothing at all.
+
+    A package whose files are already noted as read was merged before the run that made it was killed: it is
+    left alone.
+
+    Args:
+        package: Path of the package's Parquet file.
+    """
+    merge_rows(connection, source, run, f"read_parquet({literal(package)})", manifest)
+
+
+def merge_rows(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str, manifest: Manifest) -> None:
+    """As :func:`merge`, from any relation that has the columns of a package."""
+    if _is_merged(connection, source, manifest):
+        return
+    connection.begin()
+    try:
+        connection.execute("CREATE OR REPLACE TEMP TABLE _files (file_id INTEGER, path VARCHAR)")
+        connection.executemany("INSERT INTO _files VALUES (?, ?)", [file[:2] for file in manifest.files])
+        counts = _merge_records(connection, source, run, rows)
+        counts["quarantined"] = _set_aside(connection, source, run, rows)
+        counts["rows_read"] = sum(counts.values())
+        _note(connection, source, run, counts, manifest)
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _is_merged(connection: duckdb.DuckDBPyConnection, source: Source, manifest: Manifest) -> bool:
+    noted = connection.execute(
+        "SELECT path, fingerprint FROM ops.source_file WHERE source = ? AND subject = ?", [source.name, source.subject]
+    ).fetchall()
+    return {(file[1], file[4]) for file in manifest.files} <= set(noted)
+
+
+def _merge_records(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> dict[str, int]:
+    table = f"raw.{name(source.subject)}"
+    stored = ", ".join(name(column) for column in stored_columns(source.contract))
+    _find_repeats(connection, source, rows)
+    counts = {"updated": 0, "unchanged": 0, "superseded": _one(connection, "SELECT count(*) FROM _skip"), "deleted": 0}
+    if _one(connection, f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE source = {literal(source.name)} LIMIT 1)"):
+        for verdict, number in _judge(connection, source, rows).items():
+            counts[verdict] += number
+        _apply(connection, table)
+    good = f"FROM {rows} ANTI JOIN _skip USING (_file_id, _file_row) WHERE _reason_code IS NULL"
+    new_deleted = (_one(connection, f"SELECT count(*) {good} AND _is_deleted") - counts["deleted"]) if source.deleted else 0
+    written = _one(
+        connection,
+        f"INSERT INTO {table} (source, {stored}, _file_id, _file_row, _run_seq, _is_deleted) "
+        f"SELECT {literal(source.name)}, {stored}, _file_id, _file_row, {run.run_seq}, _is_deleted {good}",
+    )
+    counts["inserted"] = written - counts["updated"] - counts["deleted"] - new_deleted
+    counts["deleted"] += new_deleted
+    return counts
+
+
+def _find_repeats(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> None:
+    """Fill ``_skip`` with all rows of the package but the last version of each key.
+
+    Repeats are found by the hashes of the keys, which is cheap; only the rows behind them are compared and sorted.
+    """
+    keys = ", ".join(name(key) for key in source.keys)
+    later = (f"{name(source.cursor)} DESC NULLS LAST, " if source.cursor else "") + "path DESC, _file_row DESC"
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE _skip AS
+        WITH twice AS (SELECT hash({keys}) AS h FROM {rows} WHERE _reason_code IS NULL GROUP BY h HAVING count(*) > 1)
+        SELECT _file_id, _file_row FROM (
+            SELECT _file_id, _file_row, row_number() OVER (PARTITION BY {keys} ORDER BY {later}) AS place
+            FROM {rows} JOIN _files ON file_id = _file_id
+            WHERE _reason_code IS NULL AND hash({keys}) IN (FROM twice)
+        ) WHERE place > 1
+    """)
+
+
+def _judge(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> dict[str, int]:
+    """Fill ``_verdict`` for the rows whose key the raw table has; verdict → number of rows.
+
+    The keys are matched first and alone: the other columns of the raw table are read only where one matches.
+    """
+    table = f"raw.{name(source.subject)}"
+    same_key = " AND ".join(f"r.{name(key)} = s.{name(key)}" for key in source.keys)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE _match AS
+        SELECT s._file_id, s._file_row, r.rowid AS rid
+        FROM (FROM {rows} ANTI JOIN _skip USING (_file_id, _file_row) WHERE _reason_code IS NULL) AS s
+        JOIN {table} AS r ON {same_key} AND r.source = {literal(source.name)}
+    """)
+    compared = [*stored_columns(source.contract), "_is_deleted"]
+    differs = " OR ".join(f"r.{name(column)} IS DISTINCT FROM s.{name(column)}" for column in compared)
+    older = "(new_file.path < old_file.path)"
+    if source.cursor:
+        new, old = f"s.{name(source.cursor)}", f"r.{name(source.cursor)}"
+        older = f"({new} < {old} OR ({new} IS NULL AND {old} IS NOT NULL) OR ({new} IS NOT DISTINCT FROM {old} AND {older}))"
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE _verdict AS
+        SELECT m.*,
+            CASE WHEN {older} THEN 'superseded' WHEN NOT ({differs}) THEN 'unchanged'
+                WHEN s._is_deleted THEN 'deleted' ELSE 'updated' END AS verdict,
+            r._file_id <> m._file_id OR r._file_row <> m._file_row AS is_moved
+        FROM _match AS m
+        JOIN {rows} AS s ON s._file_id = m._file_id AND s._file_row = m._file_row
+        JOIN {table} AS r ON r.rowid = m.rid
+        JOIN _files AS new_file ON new_file.file_id = m._file_id
+        JOIN ops.source_file AS old_file ON old_file.file_id = r._file_id
+    """)
+    return dict(connection.execute("SELECT verdict, count(*) FROM _verdict GROUP BY verdict").fetchall())
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Remove what is replaced, note the new place of what is unchanged, and skip what must not be written."""
+    connection.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT rid FROM _verdict WHERE verdict IN ('updated', 'deleted'))")
+    if _one(connection, "SELECT count(*) FROM _verdict WHERE verdict = 'unchanged' AND is_moved"):
+        connection.execute(
+            f"UPDATE {table} AS r SET _file_id = v._file_id, _file_row = v._file_row FROM _verdict AS v "
+            "WHERE r.rowid = v.rid AND v.verdict = 'unchanged' AND v.is_moved"
+        )
+    connection.execute("INSERT INTO _skip SELECT _file_id, _file_row FROM _verdict WHERE verdict IN ('superseded', 'unchanged')")
+
+
+def _set_aside(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> int:
+    """Replace what the quarantine holds of the package's files; the number of rows now in it."""
+    subject = [source.name, source.subject]
+    connection.execute("DELETE FROM raw.quarantine WHERE source = ? AND subject = ? AND file IN (SELECT path FROM _files)", subject)
+    return _one(
+        connection,
+        "INSERT INTO raw.quarantine "
+        "SELECT ?, ?, _record_key, _reason_code, _reason, _raw, _raw_masked, path, _file_row, ?, ? "
+        f"FROM {rows} JOIN _files ON file_id = _file_id WHERE _reason_code IS NOT NULL",
+        [*subject, run.run_id, run.run_seq],
+    )
+
+
+def _note(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, counts: dict[str, int], manifest: Manifest) -> None:
+    """Add the counts to those of the run, note the files as read and the columns that nothing maps."""
+    subject = [source.name, source.subject]
+    sums = ", ".join(f"{column} = {column} + {counts[column]}" for column in COUNTS)
+    own = "run_id = ? AND source = ? AND subject = ?"
+    if not _one(connection, f"UPDATE ops.sync_count SET {sums} WHERE {own}", [run.run_id, *subject]):
+        values = [run.run_id, run.run_seq, *subject, *(counts[column] for column in COUNTS)]
+        connection.execute(f"INSERT INTO ops.sync_count VALUES ({', '.join('?' * len(values))})", values)
+    connection.execute("DELETE FROM ops.source_file WHERE file_id IN (SELECT file_id FROM _files)")
+    connection.executemany(
+        "INSERT INTO ops.source_file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [[file[0], *subject, *file[1:], run.run_seq] for file in manifest.files],
+    )
+    connection.execute(f"DELETE FROM ops.unmapped_column WHERE {own}", [run.run_id, *subject])
+    for column in manifest.unmapped:
+        connection.execute("INSERT INTO ops.unmapped_column VALUES (?, ?, ?, ?)", [run.run_id, *subject, column])
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> int:
+    row = connection.execute(query, parameters).fetchone()
+    return int(row[0]) if row else 0
