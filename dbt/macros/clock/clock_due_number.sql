@@ -26,12 +26,14 @@ from (
     from {{ rows }} as r
     inner join calendar as s on r.started_on = s.day
     left join calendar as l
-        on r.limit_unit <> 'wd'
-        and l.day = {{ clock_days_on(clock_length_on('r.started_on', length, 'r.limit_unit'), paused_calendar_days) }}
+        on l.day = case
+            when r.limit_unit <> 'wd'
+            then {{ clock_days_on(clock_length_on('r.started_on', length, 'r.limit_unit'), paused_calendar_days) }}
+        end
 ) as p
 -- an extension in another unit counts on from the due day without it
 left join working_day as d
-    on p.extension > 0 and p.extension_unit <> 'wd' and p.extension_unit <> p.limit_unit and p.plain_number = d.wd_number
+    on d.wd_number = case when p.extension > 0 and p.extension_unit not in ('wd', p.limit_unit) then p.plain_number end
 left join calendar as e on e.day = {{ clock_length_on('d.day', 'p.extension', 'p.extension_unit') }}
 {% endmacro %}
 

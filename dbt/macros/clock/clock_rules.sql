@@ -13,6 +13,9 @@
 }) }}
 {% endmacro %}
 
+{# A list of codes for `in`. #}
+{% macro clock_codes(codes) -%} ('{{ codes | join("', '") }}') {%- endmacro %}
+
 {# A limit as the clock takes it: null where it is missing, negative, absurd or in no unit that we know. #}
 {% macro clock_limit(length, unit) -%}
     case when {{ length }} between 0 and {{ clock_rules().longest_limit }}

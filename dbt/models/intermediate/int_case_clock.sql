@@ -3,7 +3,6 @@
     on the calendar's running number. Only the few cases with corrections, pauses or extensions take the long way. -#}
 {%- set rules = clock_rules() -%}
 {%- set as_of_on = day_of(as_of()) -%}
-{%- macro codes(list) -%} ('{{ list | join("', '") }}') {%- endmacro -%}
 with calendar as (
     select day, is_working_day, wd_number, is_published from {{ source('raw', 'calendar') }}
 ), working_day as (
@@ -52,7 +51,7 @@ with calendar as (
             e.activity_code in ('correction_asked', 'correction_submitted', 'refused', 'suspended', 'resumed', 'extended')
             or e.special_code in ('1', '2')
         )
-        and (e.source, e.case_number) in (select (source, case_number) from {{ ref('int_case_touched') }})
+        and (e.source, e.case_number) in (select source, case_number from {{ ref('int_case_touched') }})
 ), milestone as (
     -- steps that most cases have, looked up only where the clock asks for them
     select e.source, e.case_number,
@@ -97,7 +96,7 @@ with calendar as (
         case when coalesce(c.notice_on <= w.day, c.notice_on is not null) then c.resubmitted_at else f.received_at end as base_at,
         case when coalesce(c.notice_on <= w.day, c.notice_on is not null) then c.resubmitted_on else f.received_on end as base_on,
         case when coalesce(c.notice_on <= w.day, c.notice_on is not null) then sw.day else w.day end as last_day,
-        f.completed_on is not null and coalesce(f.outcome_code not in {{ codes(rules.ended_without_decision) }}, true) as is_decided
+        f.completed_on is not null and coalesce(f.outcome_code not in {{ clock_codes(rules.ended_without_decision) }}, true) as is_decided
     from fact as f
     left join calendar as r on f.received_on = r.day
     left join working_day as w on r.wd_number + {{ rules.acceptance_days }} = w.wd_number and w.is_published
@@ -147,18 +146,18 @@ plain_due as (
 -- the long way: pauses and extensions
 pause as (
     select p.source, p.case_number, p.sequence, p.special_kind_code, p.has_written_notice, p.started_at,
-        coalesce(p.special_ended_at, min(r.resumed_at)) as ended_at
+        coalesce(max(p.special_ended_at), min(r.resumed_at)) as ended_at
     from (
         select *, coalesce(special_started_at, occurred_at) as started_at from event where procedure_code = '2'
     ) as p
     left join (
         select source, case_number, coalesce(special_ended_at, occurred_at) as resumed_at from event where activity_code = 'resumed'
     ) as r on p.source = r.source and p.case_number = r.case_number and r.resumed_at >= p.started_at and p.special_ended_at is null
-    group by all
+    group by p.source, p.case_number, p.sequence, p.special_kind_code, p.has_written_notice, p.started_at
 ), pause_judged as (
     select p.*,
         coalesce(
-            (p.special_kind_code in {{ codes(rules.pause_kinds) }} or (p.special_kind_code = 'publication' and f.is_publication_excluded))
+            (p.special_kind_code in {{ clock_codes(rules.pause_kinds) }} or (p.special_kind_code = 'publication' and f.is_publication_excluded))
             and coalesce(p.has_written_notice, true)
             and p.started_at is not null
             and coalesce(p.ended_at >= p.started_at, true),
@@ -175,15 +174,13 @@ pause as (
     select source, case_number, notice_on, coalesce(resubmitted_on, recorded_on) from started where is_from_receipt and is_corrected
 ), extension as (
     select e.source, e.case_number, e.extension_count, {{ day_of('e.granted_at') }} as granted_on,
-        coalesce(f.statutory, f.promised) is not null as has_limit,
         case when f.statutory is not null then f.statutory_unit when f.promised is not null then f.promised_unit else 'wd' end as unit,
         e.granted_days,
-        coalesce(
-            greatest(f.extension_cap, 0),
-            case when f.is_licence and (case when f.statutory is not null then f.statutory_unit else 'wd' end) <> 'month'
-                 then case when f.is_joint then {{ rules.joint_extension }} else {{ rules.licence_extension }} end end,
-            {{ rules.longest_limit }}
-        ) as cap
+        case when f.extension_cap is not null then least(greatest(f.extension_cap, 0), {{ rules.longest_limit }})
+             -- the law's cap is for licences, in days
+             when f.is_licence and f.statutory_unit <> 'month'
+             then case when f.is_joint then {{ rules.joint_extension }} else {{ rules.licence_extension }} end
+             else {{ rules.longest_limit }} end as cap
     from (
         select source, case_number, count(*) as extension_count,
             max(case when place = 1 and is_usable then granted_at end) as granted_at,
@@ -203,14 +200,14 @@ pause as (
     inner join fact as f on e.source = f.source and e.case_number = f.case_number
 ), stopped as (
     select s.source, s.case_number, s.started_on, s.end_on, s.accepted_number, s.promised, s.promised_unit, s.statutory, s.statutory_unit,
-        least(e.granted_days, e.cap) as extension, e.unit as extension_unit, g.wd_number as number_before_grant
+        case when e.granted_days > e.cap then e.cap else e.granted_days end as extension, e.unit as extension_unit, g.wd_number as number_before_grant
     from started as s
     left join extension as e on s.source = e.source and s.case_number = e.case_number
     left join calendar as g on g.day = {{ clock_days_on('e.granted_on', -1) }}
     where s.start_number is not null
         and (
             e.case_number is not null
-            or (s.source, s.case_number) in (select (source, case_number) from span)
+            or (s.source, s.case_number) in (select source, case_number from span)
         )
 ), island as (
     -- overlapping pauses count once; the first day of a limit is not counted anyway (Civil Code art. 201)
@@ -309,7 +306,7 @@ pause as (
     select k.source, k.case_number,
         coalesce(p.has_invalid_pause, false) as has_invalid_pause,
         coalesce(p.is_paused, false) as is_paused,
-        e.extension_count, least(e.granted_days, e.cap) as extension, e.granted_days > e.cap as is_capped,
+        e.extension_count, case when e.granted_days > e.cap then e.cap else e.granted_days end as extension, e.granted_days > e.cap as is_capped,
         l.case_number is not null as is_clocked, l.promised_number, l.statutory_number, coalesce(l.is_extended, false) as is_extended,
         l.promised_number is not null or l.statutory_number is not null as is_timed,
         coalesce(q.paused_days, 0) as paused_days, coalesce(q.paused_after_acceptance, 0) as paused_after_acceptance
