@@ -29,7 +29,7 @@ class FieldSpec(_Strict):
 
     column: str | None = Field(None, description="Source column.")
     constant: str | None = Field(None, description="The same value for every row, instead of a column.")
-    codes: dict[str, str] = Field({}, description="Source value → code; a value that is not listed stays as it is.")
+    codes: dict[str, str] = Field({}, description="Source value → code ("" for none); a value that is not listed stays as it is.")
     pad: int | None = Field(None, ge=1, le=64, description="Width in characters to which zeros are put before the value.")
     formats: list[str] = Field([], description="strptime formats of a day or an instant, tried in order.")
 

@@ -143,7 +143,7 @@ def _read(source: Source, field: str, spec: FieldSpec, source_type: str, target:
         value = f"(CASE WHEN {trimmed(value)} NOT IN {LONG_TERM!r} THEN {value} END)"
     if spec.codes:
         cases = " ".join(f"WHEN {literal(old)} THEN {literal(new)}" for old, new in spec.codes.items())
-        value = f"(CASE {trimmed(value)} {cases} ELSE {value} END)"
+        value = f"nullif(CASE {trimmed(value)} {cases} ELSE {value} END, '')"
     if spec.pad:
         value = f"(CASE WHEN length({trimmed(value)}) < {spec.pad} THEN lpad({trimmed(value)}, {spec.pad}, '0') ELSE {value} END)"
     if reversed_scale:
