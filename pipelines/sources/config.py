@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.domain.contracts import SUBJECTS, Contract, Personal, columns, key_of
 from models.domain.errors import YiwangError
+from pipelines.sources.store import literal
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -32,6 +34,18 @@ class FieldSpec(_Strict):
     codes: dict[str, str] = Field({}, description="Source value → code ("" for none); a value that is not listed stays as it is.")
     pad: int | None = Field(None, ge=1, le=64, description="Width in characters to which zeros are put before the value.")
     formats: list[str] = Field([], description="strptime formats of a day or an instant, tried in order.")
+
+    @field_validator("formats")
+    @classmethod
+    def _known_formats(cls, value: list[str]) -> list[str]:
+        if value:
+            with duckdb.connect() as connection:
+                for text in value:
+                    try:
+                        connection.execute(f"SELECT try_strptime('', {literal(text)})")
+                    except duckdb.Error:
+                        raise ValueError(f"时间格式“{text}”不对") from None
+        return value
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

@@ -22,7 +22,7 @@ from models.domain.identifiers import (
 from models.domain.schema import sql_columns, stored_columns
 from pipelines.sources.config import FieldSpec, Source
 from pipelines.sources.store import literal, name
-from pipelines.sources.typing_sql import LONG_TERM, as_text, cast, not_blank, shown, trimmed, typed
+from pipelines.sources.typing_sql import LONG_TERM, as_text, cast, shown, trimmed, typed
 
 _MASKS = {
     Personal.NAME: sql_mask_name,
@@ -197,8 +197,11 @@ def _record_key(source: Source) -> str:
 
 
 def _masked(source: Source, mapped: Mapping[str, FieldSpec], available: Mapping[str, str]) -> str:
-    """JSON of the mapped columns only, personal ones masked by their kind, all others as free text."""
-    specs = columns(source.contract)
+    """JSON of the mapped columns only: personal ones masked by their kind, text as free text, the rest as in messages.
+
+    A value in a column that should hold a date or a number may be anything, where the columns of a row have slipped.
+    """
+    specs, types = columns(source.contract), sql_columns(source.contract)
     parts: dict[str, str] = {}
     for field, spec in mapped.items():
         if spec.column is None or spec.column not in available:
@@ -206,8 +209,6 @@ def _masked(source: Source, mapped: Mapping[str, FieldSpec], available: Mapping[
         text = f"CAST({name('s.' + spec.column)} AS VARCHAR)"
         personal = specs[field].personal
         if personal or spec.column not in parts:
-            parts[spec.column] = _MASKS[personal](text) if personal else sql_mask_text(text)
+            mask = _MASKS[personal] if personal else sql_mask_text if types[field] == "VARCHAR" else shown
+            parts[spec.column] = mask(text)
     return "CAST(to_json({" + ", ".join(f"{literal(column)}: {value}" for column, value in parts.items()) + "}) AS VARCHAR)"
-
-
-__all__ = ["PACKAGE_COLUMNS", "missing_columns", "not_blank", "origins", "package_columns", "select", "used_columns"]

@@ -134,16 +134,18 @@ class _Reader:
         )
         try:
             yield from stream(self._connection, select(self._source, available, relation), _BATCH)
-        except duckdb.IOException as error:
-            raise unreadable(self._broken(files), "内容已损坏") from error
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            if (broken := self._broken(files)) is None:
+                raise
+            raise unreadable(broken, "内容已损坏") from error
 
-    def _broken(self, files: list[DataFile]) -> DataFile:
+    def _broken(self, files: list[DataFile]) -> DataFile | None:
         for file in files:
             try:
                 self._connection.execute(f"SELECT count(COLUMNS(*)) FROM read_parquet({literal(str(file.path))})").fetchall()
             except duckdb.Error:
                 return file
-        return files[0]
+        return None
 
 
 def stream(connection: duckdb.DuckDBPyConnection, query: str, size: int) -> Iterator[pa.RecordBatch]:

@@ -6,6 +6,7 @@ What does not belong here: which column becomes which field (:mod:`pipelines.sou
 
 from collections.abc import Sequence
 
+from models.domain.identifiers import sql_mask_name, sql_mask_text
 from pipelines.sources.store import literal
 
 _BLANKS = "chr(32) || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288) || chr(65279)"
@@ -73,8 +74,6 @@ def cast(value: str, source_type: str, target: str) -> str | None:
 
 def shown(text: str) -> str:
     """A value as a message may show it: at most 40 characters, names and long digit runs masked, dates left."""
-    from models.domain.identifiers import sql_mask_name, sql_mask_text
-
     short = f"left({text}, 40)"
     dated = f"regexp_full_match({short}, '[0-9]{{1,10}}|[0-9]{{4}}[-/.年][0-9]{{1,2}}[-/.月].*')"
     named = f"regexp_full_match({short}, '[\\x{{4E00}}-\\x{{9FFF}}·]{{2,}}')"
