@@ -13,22 +13,26 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
+from models.store.arrangement import arrange
 
 POINTER = "current.json"
 _TEMPORARY = ".tmp"
 _RETRIES = 5
 _LOCKED_DOWN = (
     "TimeZone = 'UTC'",
+    "late_materialization_max_rows = 1000",  # a page finds its rows by few columns, then fetches the others
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
     "temp_directory = ''",  # a reader writes nothing, not even to spill
-    "enable_external_access = false",
+    "enable_external_access = false",  # after what it forbids, and the lock last
     "lock_configuration = true",
 )
 
@@ -50,18 +54,18 @@ class Snapshot:
     published_at: datetime
 
 
+    @property
+    def file(self) -> str:
+        """Name of the file in the snapshots' folder; unlike the run, it never comes twice."""
+        return self.path.name
+
+
 @dataclass
 class _Opened:
     """The one connection of a snapshot and how many readers are on it."""
 
     connection: duckdb.DuckDBPyConnection
     readers: int = 0
-    idle: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
-
-    def close(self) -> None:
-        for cursor in self.idle:
-            cursor.close()
-        self.connection.close()
 
 
 class SnapshotStore:
@@ -75,15 +79,9 @@ class SnapshotStore:
 
     def __init__(self, settings: Settings, *, threads: int = 2, memory_limit: str = "1GB") -> None:
         self.folder = settings.snapshots
-        self._home = settings.home
-        self._keep = settings.keep_snapshots
-        self._config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": threads,
-            "memory_limit": memory_limit,
-            "python_enable_replacements": False,  # a table name must not find a variable of this process
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
+        self.zone = settings.zone
+        self._settings = settings
+        self._options = (f"threads = {int(threads)}", f"memory_limit = '{memory_limit}'", *_LOCKED_DOWN)
         self._lock = threading.Lock()
         self._opened: dict[Path, _Opened] = {}
         self._seen: tuple[int, int, int] | None = None
@@ -130,7 +128,7 @@ class SnapshotStore:
         finally:
             self._give_back(opened, cursor)
 
-    def publish(self, masked: Path, run_id: str, as_of: datetime, published_at: datetime) -> Path:
+    def publish(self, masked: Path, run_id: str, as_of: datetime, published_at: datetime | None = None) -> Path:
         """Put a copy of the masked marts into service.
 
         A kill at any point leaves the old snapshot in service; the next publication removes what it left behind.
@@ -140,7 +138,7 @@ class SnapshotStore:
             masked: DuckDB file with schema ``marts``, closed by its writer.
             run_id: Run that made it.
             as_of: Instant to which the data is valid.
-            published_at: Instant of publication.
+            published_at: Instant of publication; None for now.
 
         Returns:
             The file of the snapshot.
@@ -152,9 +150,10 @@ class SnapshotStore:
         temporary = path.with_name(path.name + _TEMPORARY)
         _checkpoint(masked)
         shutil.copyfile(masked, temporary)
+        arrange(temporary, self._settings)
         _sync(temporary)
         os.rename(temporary, path)
-        kept = (Snapshot(run_id, path, as_of, published_at), *self.kept())[: self._keep]
+        kept = (Snapshot(run_id, path, as_of, published_at or datetime.now(UTC)), *self.kept())[: self._settings.keep_snapshots]
         self._write_pointer(kept)
         self._prune()
         return path
@@ -163,7 +162,7 @@ class SnapshotStore:
         """Close every connection; for the end of the process and of tests."""
         with self._lock:
             for opened in self._opened.values():
-                opened.close()
+                opened.connection.close()
             self._opened.clear()
 
     # reading
@@ -172,13 +171,12 @@ class SnapshotStore:
         for attempt in range(_RETRIES):
             wanted = snapshot or self.current()
             if wanted is None:
-                raise YiwangError("YW-STORE-001", home=self._home)
+                raise YiwangError("YW-STORE-001", home=self._settings.home)
             try:
                 with self._lock:
                     opened = self._opened.get(wanted.path) or self._open(wanted.path)
-                    cursor = opened.idle.pop() if opened.idle else opened.connection.cursor()
                     opened.readers += 1
-                    return opened, cursor
+                    return opened, opened.connection.cursor()
             except duckdb.IOException as error:
                 # the file went between the pointer and here: a newer one is in service
                 if snapshot is not None or attempt == _RETRIES - 1:
@@ -187,15 +185,18 @@ class SnapshotStore:
         raise AssertionError("unreachable")
 
     def _give_back(self, opened: _Opened, cursor: duckdb.DuckDBPyConnection) -> None:
+        cursor.close()
         with self._lock:
             opened.readers -= 1
-            opened.idle.append(cursor)
             self._close_retired()
 
     def _open(self, path: Path) -> _Opened:
-        connection = duckdb.connect(str(path), read_only=True, config=self._config)
-        for setting in _LOCKED_DOWN:  # in this order: what comes later forbids what comes before
-            connection.execute(f"SET GLOBAL {setting}")
+        # a table name must not find a variable of this process
+        connection = duckdb.connect(str(path), read_only=True, config={"python_enable_replacements": False})
+        # DuckDB shares a file's instance in a process: another store may have set and locked it already
+        if connection.execute("SELECT current_setting('lock_configuration')").fetchone() != (True,):
+            for option in self._options:
+                connection.execute(f"SET GLOBAL {option}")
         opened = self._opened[path] = _Opened(connection)
         return opened
 
@@ -203,7 +204,7 @@ class SnapshotStore:
         """Close what is no longer in the pointer and has no reader; the lock is held."""
         kept = {snapshot.path for snapshot in self._kept}
         for path in [path for path, opened in self._opened.items() if path not in kept and not opened.readers]:
-            self._opened.pop(path).close()
+            self._opened.pop(path).connection.close()
 
     # the pointer
 
