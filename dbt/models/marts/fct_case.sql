@@ -3,9 +3,11 @@
     pre_hook="{{ delete_touched(['source', 'case_number'], 'select * from ' ~ ref('int_case_touched')) }}"
 ) }}
 with matter as (
-    -- a case's matter: its own source's entry, else the one of the first source that has it
-    select * from {{ ref('dim_matter') }}
-    qualify row_number() over (partition by matter_code order by source) = 1
+    -- the matter of a case's own source, else that of the first source that knows the code (as int_case_clock)
+    select k.source as case_source, m.*
+    from (select distinct source, matter_code from {{ ref('stg_case') }}) as k
+    inner join {{ ref('dim_matter') }} as m on k.matter_code = m.matter_code
+    qualify row_number() over (partition by k.source, k.matter_code order by m.source <> k.source, m.source) = 1
 )
 
 select
@@ -71,4 +73,4 @@ select
     cast({{ var('run_seq') }} as integer) as _run_seq
 from {{ ref('stg_case') }} as c
 inner join {{ ref('int_case_clock') }} as k on c.source = k.source and c.case_number = k.case_number
-left join matter as m on c.matter_code = m.matter_code
+left join matter as m on c.source = m.case_source and c.matter_code = m.matter_code
