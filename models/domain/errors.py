@@ -24,6 +24,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-STORE-004": (HTTPStatus.GONE, "数据版本 {run_id} 已不再保留，请从第一页重新查询。"),
     "YW-STORE-005": (HTTPStatus.NOT_FOUND, "没有截至 {day} 的数据版本，可用的截止日有：{available}。"),
     "YW-STORE-006": (HTTPStatus.UNPROCESSABLE_ENTITY, "翻页游标无效：{detail}。请从第一页重新查询。"),
+    "YW-STORE-007": (HTTPStatus.SERVICE_UNAVAILABLE, "已发布的数据与当前程序版本不符（{detail}），请重新运行 yiwang run 发布数据。"),
     "YW-SERVE-001": (HTTPStatus.CONFLICT, "端口 {port} 已被占用，请关闭占用它的程序或用 --port 换一个。"),
     "YW-SERVE-002": (HTTPStatus.FORBIDDEN, "未配置身份认证，不能在 {host} 上对外提供服务；请设置 YIWANG_API_TOKENS 或只监听 127.0.0.1。"),
     "YW-SERVE-003": (HTTPStatus.UNAUTHORIZED, "需要登录，请提供有效的访问令牌。"),
@@ -31,8 +32,11 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-SERVE-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "参数 {name} 不正确：{detail}。"),
     "YW-SERVE-006": (HTTPStatus.NOT_FOUND, "没有找到 {what}，请检查地址或编号。"),
     "YW-SERVE-007": (HTTPStatus.INTERNAL_SERVER_ERROR, "系统暂时出错，请稍后再试；编号 {request_id}。"),
+    "YW-SERVE-008": (HTTPStatus.METHOD_NOT_ALLOWED, "此地址不支持 {method} 方法，请改用 {allowed}。"),
     "YW-CONFIG-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "设置 {name} 有误：{detail}。"),
     "YW-SAMPLE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "样例参数有误：{detail}。"),
+    "YW-QUALITY-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "质量规则 {path} {entry}有误：{detail}。请改正后重试。"),
+    "YW-QUALITY-002": (HTTPStatus.INTERNAL_SERVER_ERROR, "质量检查未能完成：{detail}。请再次运行，仍不行时查看规则与数据表是否一致。"),
     "YW-SCORE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "指标体系 {path} 有误：{detail}。"),
 }
 

@@ -79,7 +79,7 @@ class SnapshotStore:
 
     def __init__(self, settings: Settings, *, threads: int = 2, memory_limit: str = "1GB") -> None:
         self.folder = settings.snapshots
-        self.zone = settings.zone
+        self.home, self.zone = settings.home, settings.zone
         self._settings = settings
         self._options = (f"threads = {int(threads)}", f"memory_limit = '{memory_limit}'", *_LOCKED_DOWN)
         self._lock = threading.Lock()
@@ -171,7 +171,7 @@ class SnapshotStore:
         for attempt in range(_RETRIES):
             wanted = snapshot or self.current()
             if wanted is None:
-                raise YiwangError("YW-STORE-001", home=self._settings.home)
+                raise YiwangError("YW-STORE-001", home=self.home)
             try:
                 with self._lock:
                     opened = self._opened.get(wanted.path) or self._open(wanted.path)

@@ -1,0 +1,79 @@
+"""Default deny: nothing is answered before it is known who asks, but for the addresses listed here.
+
+:class:`Guard` stands before every route, mounted application and socket. :func:`require` then says on each route what
+its principal must be allowed to do.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Depends, Request
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from models.domain.errors import YiwangError
+from serving.auth.credentials import Authenticator
+from serving.auth.principal import WAREHOUSE_READ, Principal
+
+PUBLIC = frozenset({"/health", "/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/favicon.ico"})
+"""Addresses that anybody may ask for: is it alive, what can it do. None of them shows data."""
+PUBLIC_FOLDERS = ("/static-offline-docs/",)
+"""Folders of the same kind: the documentation's own scripts."""
+API = "/api/"
+
+Refusal = Callable[[Scope, Receive, Send, YiwangError], Awaitable[None]]
+
+
+class Guard:
+    """ASGI middleware: sets ``scope["state"]["principal"]`` or refuses.
+
+    Args:
+        app: What it guards.
+        authenticator: Checks credentials.
+        refuse: Answers a refusal.
+    """
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, refuse: Refusal) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets the request through, or refuses it."""
+        if scope["type"] == "lifespan" or is_public(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        peer = scope["client"][0] if scope.get("client") else None
+        principal = self._authenticator.principal(Headers(scope=scope), peer)
+        scope.setdefault("state", {})["principal"] = principal
+        if principal is None:
+            await self._refuse(scope, receive, send, YiwangError("YW-SERVE-003"))
+        elif not scope["path"].startswith(API) and not principal.may(WAREHOUSE_READ):
+            # pages and their sockets are applications of their own: they show the warehouse and nothing else
+            await self._refuse(scope, receive, send, YiwangError("YW-SERVE-004"))
+        else:
+            await self._app(scope, receive, send)
+
+
+def is_public(path: str) -> bool:
+    """Whether anybody may ask for an address."""
+    return path in PUBLIC or path.startswith(PUBLIC_FOLDERS)
+
+
+def require(permission: str) -> Any:
+    """A route's dependency: its principal must have the permission.
+
+    Raises:
+        YiwangError: YW-SERVE-003 for nobody, YW-SERVE-004 without the permission.
+    """
+
+    async def allowed(request: Request) -> Principal:
+        principal: Principal | None = getattr(request.state, "principal", None)
+        if principal is None:
+            raise YiwangError("YW-SERVE-003")
+        if not principal.may(permission):
+            raise YiwangError("YW-SERVE-004")
+        return principal
+
+    allowed.permission = permission  # type: ignore[attr-defined]
+    return Depends(allowed)
