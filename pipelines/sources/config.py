@@ -19,6 +19,7 @@ from models.domain.contracts import SUBJECTS, Contract, Personal, columns, key_o
 from models.domain.errors import YiwangError
 from pipelines.sources.store import literal
 
+_TWICE = "有重复的键"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -161,7 +162,7 @@ class _Loader(yaml.BaseLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping = super().construct_mapping(node, deep=deep)
         if len(mapping) != len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "同一处有重复的键", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, _TWICE, node.start_mark)
         return mapping
 
 
@@ -199,9 +200,10 @@ def _expand(source: Source, path: Path) -> str:
 
 
 def _yaml_fault(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "不是 UTF-8 编码"
-    return f"第 {mark.line + 1} 行{problem}" if mark else str(problem)
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "不是 UTF-8 编码的 YAML"
+    problem = error.problem if error.problem == _TWICE else "不是合法的 YAML"
+    return f"第 {error.problem_mark.line + 1} 行{problem}"
 
 
 _FAULTS = {
@@ -216,6 +218,7 @@ _FAULTS = {
     "dict_type": "应为键值",
     "int_parsing": "应为整数",
 }
+_OWN = "Value error, "
 
 
 def _fault(content: dict[str, Any], error: ValidationError) -> str:
@@ -229,5 +232,5 @@ def _fault(content: dict[str, Any], error: ValidationError) -> str:
         place = place[2:]
     if place:
         words.append("的 " + ".".join(str(part) for part in place) if words else ".".join(str(part) for part in place))
-    fault = _FAULTS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    fault = _FAULTS.get(first["type"], "写法不对") if not first["msg"].startswith(_OWN) else first["msg"].removeprefix(_OWN)
     return "".join(words) + "：" + fault

@@ -482,7 +482,8 @@ with run_lock(Settings(home=Path(sys.argv[1]))):
 
 
 def test_the_lock_is_held_by_one_process_and_vanishes_with_it(home: SyncHome) -> None:
-    with subprocess.Popen([sys.executable, "-c", LOCKER, str(home.settings.home)], stdout=subprocess.PIPE, text=True) as other:
+    command = [sys.executable, "-c", LOCKER, str(home.settings.home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:  # noqa: S603
         try:
             assert other.stdout is not None and other.stdout.readline() == "held\n"
             with pytest.raises(YiwangError) as caught, service.run_lock(home.settings):
