@@ -6,13 +6,13 @@ computes the same for all cases in ``dbt/models/intermediate/int_case_clock.sql`
 Facts are taken as recorded, also where they contradict themselves: judging data is the work of ``quality``.
 """
 
-from calendar import monthrange
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import overload
 
 from models.domain.calendar import WorkCalendar
+from models.domain.time_limit import LONGEST_LIMIT, Extension, Limit, due_number
 
 ACCEPTANCE_DAYS = 5
 """Working days within which a body accepts, refuses or tells once what must be corrected (ALL art. 32(4))."""
@@ -25,9 +25,6 @@ JOINT_EXTENSION = 15
 """Longest extension of a licence, once (ALL art. 42)."""
 DELIVERY_DAYS = 10
 """Working days from the decision to the delivery of the licence (ALL art. 44)."""
-LONGEST_LIMIT = 36_500
-"""A limit, in any unit, above this (or below 0) is a mistake and counts as none."""
-
 LICENCE = "01"
 PAUSE_KINDS = frozenset(
     {"hearing", "bidding", "auction", "inspection", "testing", "quarantine", "appraisal", "expert_review"}
@@ -128,17 +125,6 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Limit:
-    days: int
-    unit: str  # wd, cd or month
-
-
-@dataclass(frozen=True, slots=True)
-class _Extension(_Limit):
-    on: date
-
-
-@dataclass(frozen=True, slots=True)
 class _Acceptance:
     at: datetime | None = None
     is_deemed: bool = False
@@ -180,10 +166,10 @@ def clock(facts: CaseFacts, limits: Limits, calendar: WorkCalendar, as_of: datet
     is_clocked = start is not None and calendar.number(start) is not None
     pauses = _union(spans, start + timedelta(1), end) if start and is_clocked else []
 
-    statutory, promised = _statutory(limits), _limit(limits.promised_limit, limits.promised_limit_unit)
+    statutory, promised = _statutory(limits), Limit.of(limits.promised_limit, limits.promised_limit_unit)
     extension, has_invalid_extension = _extension(facts, limits, statutory or promised, days)
-    statutory_number, statutory_moved = _due(start, statutory, extension, pauses, calendar)
-    promised_number, promised_moved = _due(start, promised, extension, pauses, calendar)
+    statutory_number, statutory_moved = due_number(start, statutory, extension, pauses, calendar)
+    promised_number, promised_moved = due_number(start, promised, extension, pauses, calendar)
     is_extended = statutory_moved or promised_moved
     is_timed = statutory_number is not None or promised_number is not None
 
@@ -222,7 +208,7 @@ def clock(facts: CaseFacts, limits: Limits, calendar: WorkCalendar, as_of: datet
         and is_clocked
         and any(on <= as_of_on and (off is None or off > as_of_on) for on, off in spans),
         paused_days=sum(days.between(on, off) for on, off in pauses),
-        extension_days=extension.days if extension and is_extended else 0,
+        extension_days=extension.length if extension and is_extended else 0,
         correction_count=acceptance.correction_count,
         is_told_once_in_time=acceptance.is_told_in_time,
         has_invalid_pause=has_invalid_pause,
@@ -352,23 +338,15 @@ def _union(spans: Iterable[_Span], first: date, end: date) -> list[tuple[date, d
     return merged
 
 
-def _limit(days: int | None, unit: str | None) -> _Limit | None:
-    if days is None or not 0 <= days <= LONGEST_LIMIT or unit not in (None, "wd", "cd", "month"):
-        return None
-    return _Limit(days, unit or "wd")
-
-
-def _statutory(limits: Limits) -> _Limit | None:
+def _statutory(limits: Limits) -> Limit | None:
     """The limit of the matter, else the law's (ALL art. 42), which is for licences only."""
-    own = _limit(limits.statutory_limit, limits.statutory_limit_unit)
+    own = Limit.of(limits.statutory_limit, limits.statutory_limit_unit)
     if own or limits.type_code != LICENCE:
         return own
-    return _Limit(JOINT_DAYS if limits.is_joint else LICENCE_DAYS, "wd")
+    return Limit(JOINT_DAYS if limits.is_joint else LICENCE_DAYS, "wd")
 
 
-def _extension(
-    facts: CaseFacts, limits: Limits, limit: _Limit | None, days: _Days
-) -> tuple[_Extension | None, bool]:
+def _extension(facts: CaseFacts, limits: Limits, limit: Limit | None, days: _Days) -> tuple[Extension | None, bool]:
     """The one extension that may move the due day (ALL art. 42), and whether another or a longer one is recorded."""
     events = [e for e in facts.events if e.is_extension]
     granted = sorted(
@@ -385,89 +363,7 @@ def _extension(
         cap = JOINT_EXTENSION if limits.is_joint else LICENCE_EXTENSION
     capped = length if cap is None else min(length, max(cap, 0))
     capped = min(capped, LONGEST_LIMIT)
-    return (_Extension(capped, unit, days.of(at)) if capped else None), len(events) > 1 or capped < length
-
-
-def _due(
-    start: date | None,
-    limit: _Limit | None,
-    extension: _Extension | None,
-    pauses: Sequence[tuple[date, date]],
-    calendar: WorkCalendar,
-) -> tuple[int | None, bool]:
-    """Number of the working day on which a limit ends, and whether the extension moved it."""
-    if start is None or limit is None:
-        return None, False
-    number = _stopped(start, limit, None, pauses, calendar)
-    if number is None or extension is None:
-        return number, False
-    before = calendar.number(extension.on - timedelta(1))
-    if before is None or before >= number:  # granted after the due day: there is nothing left to extend
-        return number, False
-    return _stopped(start, limit, extension, pauses, calendar), True
-
-
-def _stopped(
-    start: date,
-    limit: _Limit,
-    extension: _Extension | None,
-    pauses: Sequence[tuple[date, date]],
-    calendar: WorkCalendar,
-) -> int | None:
-    """The due number with pauses; one that begins after the due day finds no clock to stop."""
-    working_days = calendar_days = 0
-    number = _target(start, limit, extension, 0, 0, calendar)
-    for on, off in pauses:
-        before, until = calendar.number(on - timedelta(1)), calendar.number(off - timedelta(1))
-        if number is None or before is None or until is None or before >= number:
-            break
-        working_days += until - before
-        calendar_days += (off - on).days
-        number = _target(start, limit, extension, working_days, calendar_days, calendar)
-    return number
-
-
-def _target(
-    start: date,
-    limit: _Limit,
-    extension: _Extension | None,
-    paused_working_days: int,
-    paused_calendar_days: int,
-    calendar: WorkCalendar,
-) -> int | None:
-    """The number of the day ``limit`` after ``start`` (CC art. 201–203), pauses and extension included."""
-    first = calendar.number(start)
-    if first is None:
-        return None
-    is_same_unit = extension is not None and extension.unit == limit.unit
-    length = limit.days + (extension.days if extension and is_same_unit else 0)
-    number: int | None
-    if limit.unit == "wd":
-        is_moved = limit.days == 0 and not calendar.is_working(start)
-        number = first + length + paused_working_days + is_moved
-    else:
-        number = _landing(_add(start, length, limit.unit) + timedelta(paused_calendar_days), calendar)
-    if extension is None or is_same_unit or number is None:
-        return number
-    if extension.unit == "wd":
-        return number + extension.days
-    due_on = calendar.day_of(number)  # an extension in another unit counts on from the due day without it
-    return _landing(_add(due_on, extension.days, extension.unit), calendar) if due_on else None
-
-
-def _landing(day: date, calendar: WorkCalendar) -> int | None:
-    """Number of the day, or of the next working day where it is a day of rest (CC art. 203)."""
-    number = calendar.number(day)
-    return None if number is None else number + (not calendar.is_working(day))
-
-
-def _add(day: date, length: int, unit: str) -> date:
-    """A day so many calendar days or months on; the month's last day where it lacks that day (CC art. 202)."""
-    if unit == "cd":
-        return day + timedelta(length)
-    years, month = divmod(day.month - 1 + length, 12)
-    year, month = day.year + years, month + 1
-    return date(year, month, min(day.day, monthrange(year, month)[1]))
+    return (Extension(capped, unit, days.of(at)) if capped else None), len(events) > 1 or capped < length
 
 
 def _delivery(facts: CaseFacts, limits: Limits, days: _Days, as_of_on: date) -> tuple[date | None, bool | None]:

@@ -42,7 +42,7 @@ class City:
     """Random matters and cases that crowd the borders: rest days, last days, the end of the calendar."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        self.random = random.Random(seed)  # noqa: S311
         self.matters = {f"M{n:03d}": self._limits() for n in range(120)}
         self.cases = {f"C{n:05d}": self._case() for n in range(CASES)}
 
@@ -85,10 +85,14 @@ class City:
         if chance(0.03):
             first = pick([date(2003, 12, 20), date(2026, 12, 20), date(2031, 12, 1), date(2099, 1, 1)])
         received = self._instant(first + timedelta(self.random.randrange(40)))
-        accepted = received + timedelta(pick([0, 0, 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 14, -1])) if chance(0.8) else None
+        accepted = (
+            received + timedelta(pick([0, 0, 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 14, -1])) if chance(0.8) else None
+        )
         completed = None
         if chance(0.6):
-            completed = (accepted or received) + timedelta(pick([0, 0, 1, 3, 5, 7, 8, 10, 15, 20, 28, 31, 45, 62, 90, -2]))
+            completed = (accepted or received) + timedelta(
+                pick([0, 0, 1, 3, 5, 7, 8, 10, 15, 20, 28, 31, 45, 62, 90, -2])
+            )
         events = []
         if chance(0.25):
             events += self._corrections(received)
@@ -105,7 +109,9 @@ class City:
             received_at=None if chance(0.02) else received,
             accepted_at=accepted,
             completed_at=completed,
-            outcome_code=pick([None, "granted", "granted", "granted", "denied", "refused", "withdrawn", "void", "forwarded"]),
+            outcome_code=pick(
+                [None, "granted", "granted", "granted", "denied", "refused", "withdrawn", "void", "forwarded"]
+            ),
             source_due_at=received + timedelta(pick([3, 10, 30]), minutes=1) if chance(0.06) else None,
             events=tuple(Event(**asdict(event) | {"sequence": n}) for n, event in enumerate(events, 1)),
         )
@@ -164,15 +170,17 @@ def _load(connection: duckdb.DuckDBPyConnection, subject: str, rows: list[dict[s
     columns = raw_columns(SUBJECTS[subject])
     connection.execute(f'CREATE TABLE raw."{subject}" ({", ".join(f"{c} {t}" for c, t in columns.items())})')
     if rows:
-        records = pa.Table.from_pylist([{"_is_deleted": False, "_run_seq": 1} | row for row in rows])
+        connection.register(
+            "records", pa.Table.from_pylist([{"_is_deleted": False, "_run_seq": 1} | row for row in rows])
+        )
         connection.execute(f'INSERT INTO raw."{subject}" BY NAME SELECT * FROM records')
 
 
 def _write(city: City, path: Path) -> None:
     with duckdb.connect(path) as connection:
         connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA raw; CREATE SCHEMA ops")
-        calendar = calendar_table()
-        connection.execute("CREATE TABLE raw.calendar AS SELECT * FROM calendar")
+        connection.register("work_calendar", calendar_table())
+        connection.execute("CREATE TABLE raw.calendar AS SELECT * FROM work_calendar")
         # every third matter is known to another source only, some to both: a case's own source comes first
         matters = []
         for n, (code, limits) in enumerate(city.matters.items()):
@@ -214,7 +222,7 @@ def _dbt(home: Path, *arguments: str) -> None:
     dbt = str(Path(sys.executable).with_name("dbt"))
     folders = ["--project-dir", str(home / "dbt"), "--profiles-dir", str(home), "--log-path", str(home / "logs")]
     environment = os.environ | {"DBT_TARGET_PATH": str(home / "target")}
-    done = subprocess.run([dbt, *arguments, *folders], env=environment, capture_output=True, text=True)
+    done = subprocess.run([dbt, *arguments, *folders], env=environment, capture_output=True, text=True)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
 
 
