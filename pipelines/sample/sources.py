@@ -1,0 +1,19 @@
+"""The ``sources.yml`` that lets the pipelines read the sample city."""
+
+from pathlib import Path
+
+import yaml
+
+from models.domain.contracts import SUBJECTS
+
+
+def write_sources(home: Path) -> None:
+    """Write ``<home>/sources.yml`` unless there is one: it belongs to the user from then on."""
+    path = home / "sources.yml"
+    if path.exists():
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    sources = [
+        {"name": "sample", "kind": "file", "subject": subject, "location": f"sample/{subject}/*.parquet", "cursor": "updated_at"} for subject in SUBJECTS
+    ]
+    path.write_text(yaml.safe_dump({"sources": sources}, allow_unicode=True, sort_keys=False), encoding="utf-8")
