@@ -6,7 +6,6 @@ from typing import Any
 
 import duckdb
 
-from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.snapshots import SnapshotStore
 
@@ -30,15 +29,13 @@ def run_figures(settings: Settings) -> RunFigures:
         YiwangError: YW-STORE-001 when nothing is published.
     """
     store = SnapshotStore(settings)
-    current = store.current()
-    if current is None:
-        raise YiwangError("YW-STORE-001", home=settings.home)
+    current = store.in_service()
     with store.acquire() as reader:
         sync = _rows(reader, "SELECT * FROM marts.mart_sync_run WHERE run_id = ? ORDER BY source, subject", current.run_id)
         checks = _rows(reader, "SELECT * FROM marts.check_result WHERE run_id = ? ORDER BY passed, severity, check_name", current.run_id)
-        scored = "SELECT max(month) FROM marts.score_department_month WHERE score IS NOT NULL"
-        whole = reader.execute(scored + " AND last_day(month) <= ?::DATE", [current.as_of]).fetchone()
-        month = (whole and whole[0]) or reader.execute(scored).fetchone()[0]
+        scored = "SELECT max(month) AS month FROM marts.score_department_month WHERE score IS NOT NULL"
+        whole = _rows(reader, scored + " AND last_day(month) <= (?::TIMESTAMPTZ AT TIME ZONE ?)::DATE", current.as_of, settings.zone)
+        month = whole[0]["month"] or _rows(reader, scored)[0]["month"]
         scores = _rows(
             reader, "SELECT * FROM marts.score_department_month WHERE month = ? AND score IS NOT NULL ORDER BY rank, department_name", month
         )
@@ -46,4 +43,5 @@ def run_figures(settings: Settings) -> RunFigures:
 
 
 def _rows(reader: duckdb.DuckDBPyConnection, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-    return reader.execute(sql, list(parameters)).to_arrow_table().to_pylist()
+    rows: list[dict[str, Any]] = reader.execute(sql, list(parameters)).to_arrow_table().to_pylist()
+    return rows

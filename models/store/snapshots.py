@@ -92,6 +92,17 @@ class SnapshotStore:
         kept = self.kept()
         return kept[0] if kept else None
 
+    def in_service(self) -> Snapshot:
+        """The snapshot in service.
+
+        Raises:
+            YiwangError: YW-STORE-001 before the first publication.
+        """
+        current = self.current()
+        if current is None:
+            raise YiwangError("YW-STORE-001", home=self.home)
+        return current
+
     def kept(self) -> tuple[Snapshot, ...]:
         """The snapshots that can be read, newest first; costs one ``stat`` while nothing new is published.
 

@@ -15,6 +15,8 @@ from pipelines.sources.service import SourceFile, load_sources
 
 AS_OF_TAG = "yiwang/as_of"
 OWNERS = ["team:data-platform"]
+EACH_DAY = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+"""A backfill runs day by day: each day stands on its own as_of."""
 
 
 @dataclass
@@ -34,6 +36,11 @@ class Platform:
     def source_file(self) -> SourceFile:
         """The configured sources."""
         return load_sources(self.sources or self.settings.home / "sources.yml")
+
+
+def mart(name: str) -> dg.AssetKey:
+    """Asset key of a published mart, as dbt's translator gives it."""
+    return dg.AssetKey(["marts", name])
 
 
 def daily(settings: Settings) -> dg.DailyPartitionsDefinition:

@@ -13,8 +13,8 @@ from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
 from models.domain.settings import Settings
 from models.store.snapshots import Snapshot, SnapshotStore
-from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
 from pipelines.definitions import JOB, build
+from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
 from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of
 from pipelines.warehouse.books import latest_run
 
@@ -59,9 +59,7 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
         except BaseException as error:
             finish_run(settings, reference, "failed", str(error)[:2000])
             raise
-    snapshot = SnapshotStore(settings).current()
-    if snapshot is None:
-        raise YiwangError("YW-STORE-001", home=settings.home)
+    snapshot = SnapshotStore(settings).in_service()
     return RunResult(reference.run_id, instant, snapshot, settings.home / "reports" / f"{reference.run_id}.html")
 
 

@@ -15,5 +15,8 @@ where f.matter_code in (select matter_code from {{ source('raw', 'matter') }} wh
 union
 -- time went on: open cases; time went back: all of them
 select source, case_number from {{ fct }}
-where (not is_completed and as_of <> {{ as_of() }}) or {{ as_of() }} < (select as_of from mark)
+where (not is_completed and as_of <> {{ as_of() }})
+    -- the day of delivery passed between the runs
+    or (not is_delivery_late and delivery_due_on between {{ day_of('as_of') }} and {{ day_of(as_of()) }} and as_of <> {{ as_of() }})
+    or {{ as_of() }} < (select as_of from mark)
 {%- endif %}

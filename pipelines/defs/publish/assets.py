@@ -1,11 +1,12 @@
 """The published snapshot and the report: what everybody but the pipelines reads."""
 
 import dagster as dg
-
 from models.reporting.service import write_report
+
 from models.store.snapshots import SnapshotStore
-from pipelines.defs.resources import OWNERS, Platform, as_of_of
-from pipelines.sources.service import finish_run, latest_run, write_run_mart
+from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, mart
+from pipelines.sources.service import finish_run
+from pipelines.warehouse.books import latest_run, write_run_mart
 
 STAGE = "发布"
 
@@ -14,26 +15,26 @@ def build(partitions: dg.PartitionsDefinition, marts: list[dg.AssetKey]) -> list
     """Publishing waits for every mart and its blocking checks."""
 
     @dg.asset(
-        name="snapshot", group_name="publish", owners=OWNERS, deps=[*marts, "score_department_month"], partitions_def=partitions,
+        name="snapshot", group_name="publish", owners=OWNERS, deps=[*marts, mart("score_department_month")], partitions_def=partitions, backfill_policy=EACH_DAY,
         kinds={"duckdb"}, description="已发布的快照：脱敏后的集市，供接口、页面和分析使用",
     )
-    def snapshot(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def snapshot(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         platform.progress.start(STAGE)
         settings, run, as_of = platform.settings, latest_run(platform.settings), as_of_of(context, platform.settings)
-        finish_run(settings, run, "published")
-        write_run_mart(settings)
+        write_run_mart(settings, run, as_of)
         path = SnapshotStore(settings).publish(settings.marts, run.run_id, as_of)
+        finish_run(settings, run, "published")
         platform.progress.finish(STAGE)
         return dg.MaterializeResult(metadata={"run_id": run.run_id, "as_of": as_of.isoformat(), "bytes": path.stat().st_size})
 
     @dg.asset(
-        name="report", group_name="publish", owners=OWNERS, deps=["snapshot"], partitions_def=partitions,
+        name="report", group_name="publish", owners=OWNERS, deps=["snapshot"], partitions_def=partitions, backfill_policy=EACH_DAY,
         kinds={"html"}, description="评估与运行报告（HTML）",
     )
-    def report(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult:
+    def report(platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
         platform.progress.start("生成报告")
-        current = SnapshotStore(platform.settings).current()
-        path = write_report(platform.settings, platform.settings.snapshots / current.file, current.run_id)
+        current = SnapshotStore(platform.settings).in_service()
+        path = write_report(platform.settings, current.path, current.run_id)
         platform.progress.finish("生成报告")
         return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(path))})
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.defs.resources import Platform
-from pipelines.sources.service import latest_run
+from pipelines.defs.resources import Platform, mart
+from pipelines.warehouse.books import latest_run
 from quality.service import check, load_rules, write_results
 
-STAGE = "质量检查"
 RULES = load_rules()
 
 
@@ -16,7 +15,7 @@ RULES = load_rules()
     name="quality",
     specs=[
         dg.AssetCheckSpec(
-            rule.name, asset=dg.AssetKey(rule.table), description=rule.message, blocking=rule.severity == "error",
+            rule.name, asset=mart(rule.table), description=rule.message, blocking=rule.severity == "error",
             metadata={"dimension": rule.dimension},
         )
         for rule in RULES
@@ -24,14 +23,11 @@ RULES = load_rules()
 )
 def quality(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.AssetCheckResult]:
     """Runs the rules over the masked marts and keeps their results."""
-    platform.progress.start(STAGE, len(RULES))
-    results = check(platform.settings.marts, latest_run(platform.settings).run_id)
+    results = check(platform.settings.marts, latest_run(platform.settings).run_id, progress=platform.progress)
     write_results(platform.settings.marts, results)
     for result in results:
-        platform.progress.advance(STAGE)
         yield dg.AssetCheckResult(
-            passed=result.passed, check_name=result.check_name, asset_key=dg.AssetKey(result.table_name),
+            passed=result.passed, check_name=result.check_name, asset_key=mart(result.table_name),
             severity=dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN,
             metadata={"message": result.message, "failed_rows": result.failed_rows, "checked_rows": result.checked_rows, "sql": result.sql},
         )
-    platform.progress.finish(STAGE)

@@ -18,7 +18,7 @@ from pipelines.sources.service import prepare, start_run, sync
         for subject in SUBJECTS
     ],
 )
-def raw(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult]:
+def raw(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult[None]]:
     """Reads what is new in each source and keeps it."""
     subjects = [key.path[-1] for key in context.selected_asset_keys]
     prepare(platform.settings)

@@ -8,8 +8,8 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
 from models.domain.settings import Settings
-from pipelines.defs.resources import OWNERS, Platform, as_of_of, daily
-from pipelines.sources.service import latest_run
+from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, daily
+from pipelines.warehouse.books import latest_run
 from pipelines.warehouse.service import environment, executable, manifest, project_dir, target_dir, variables
 
 STAGE = "加工数据仓库"
@@ -30,12 +30,15 @@ class Translator(DagsterDbtTranslator):
 def build(settings: Settings) -> dg.AssetsDefinition:
     """The dbt project as assets."""
 
-    @dbt_assets(manifest=manifest(settings), name="warehouse", partitions_def=daily(settings), dagster_dbt_translator=Translator())
+    @dbt_assets(
+        manifest=manifest(settings), name="warehouse", partitions_def=daily(settings), backfill_policy=EACH_DAY,
+        dagster_dbt_translator=Translator(),
+    )
     def warehouse(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         run = latest_run(platform.settings)
         as_of = as_of_of(context, platform.settings)
         os.environ.update(environment(platform.settings))
-        arguments = ["build", "--vars", variables(platform.settings, run.run_id, run.run_seq, as_of)]
+        arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", variables(platform.settings, run.run_id, run.run_seq, as_of)]
         platform.progress.start(STAGE, len(context.selected_asset_keys))
         for event in dbt.cli(arguments, context=context, target_path=target_dir(platform.settings)).stream():
             if isinstance(event, dg.Output | dg.AssetMaterialization):
