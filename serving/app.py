@@ -1,0 +1,97 @@
+"""The server: the API and the pages behind one guard, on one address."""
+
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+
+from models.domain.errors import YiwangError
+from models.domain.settings import Settings
+from models.store.snapshots import SnapshotStore
+from models.store.warehouse import WarehouseRepository
+from serving import observe, problems
+from serving.api import health
+from serving.api.answers import Answers
+from serving.api.warehouse.router import router as warehouse_router
+from serving.auth.service import Authenticator, Guard
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application.
+
+    Raises:
+        YiwangError: YW-SERVE-002 when it would be open to others without authentication, YW-CONFIG-001 for tokens that
+            cannot be read.
+    """
+    authenticator = Authenticator(settings)
+    # one DuckDB thread a question: several questions share the cores, one does not need both
+    store = SnapshotStore(settings, threads=1)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    app = FastAPIOffline(
+        title="一网数据服务接口", version="1", description="已发布数据的只读接口。每个应答都来自同一版数据，并注明其截止时刻 as_of。",
+        lifespan=lifespan, generate_unique_id_function=_operation_id,
+    )
+    app.state.answers = Answers(WarehouseRepository(store))
+    problems.install(app)
+    app.include_router(health.router)
+    app.include_router(warehouse_router)
+    _mount_pages(app, settings, store)
+    # the last one added stands outermost
+    app.add_middleware(Guard, authenticator=authenticator, refuse=problems.refuse)
+    app.add_middleware(observe.Observer, log=observe.request_log())
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until stopped.
+
+    Raises:
+        YiwangError: YW-SERVE-001 when the port is taken, and as :func:`create_app`.
+    """
+    app = create_app(settings)
+    listening = _listen(settings.host, settings.port)
+    observe.log_libraries()
+    config = uvicorn.Config(
+        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, timeout_graceful_shutdown=10
+    )
+    with listening:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address before anything starts, so that a taken port is told in one sentence."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(socket.SOMAXCONN)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise YiwangError("YW-SERVE-001", port=port) from error
+        raise YiwangError("YW-CONFIG-001", name="YIWANG_HOST", detail=f"不能监听 {host}:{port}（{error.strerror}）") from error
+    return listening
+
+
+def _mount_pages(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
+    try:
+        from serving.web.service import mount
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("serving.web"):
+            raise
+        return
+    mount(app, settings, store)
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
