@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from enum import IntEnum, auto
 from functools import cache
 
-import chinese_calendar.constants as official
+import chinese_calendar.constants as official  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
@@ -38,15 +38,15 @@ class Days:
 
     def working(self, day: Ints) -> npt.NDArray[np.bool_]:
         """Whether the day is a working day, make-up days included."""
-        return self.is_working[day - _FIRST]
+        return np.asarray(self.is_working[day - _FIRST])
 
     def number(self, day: Ints) -> npt.NDArray[np.int64]:
         """How many working days there have been up to and with the day."""
-        return self.numbers[day - _FIRST]
+        return np.asarray(self.numbers[day - _FIRST])
 
     def day_of(self, number: Ints) -> npt.NDArray[np.int64]:
         """The working day with that number."""
-        return self.days[number - 1]
+        return np.asarray(self.days[number - 1])
 
 
 @cache
@@ -158,11 +158,6 @@ def mixed(values: Ints, salt: int) -> npt.NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(z ^ (z >> np.uint64(31)))
-
-
-def month_start(day: date) -> date:
-    """First day of the month."""
-    return day.replace(day=1)
 
 
 def next_month(day: date) -> date:

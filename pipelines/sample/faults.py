@@ -168,7 +168,7 @@ def _bad_day(text: str, draw: int) -> str:
 
 
 def _in_time(*steps: Step) -> Eligible:
-    return lambda rows, case, part: np.all(rows.seen[np.ix_(case, list(steps))] != NULL, axis=1)
+    return lambda rows, case, part: np.all(rows.seen[case][:, [int(s) for s in steps]] != NULL, axis=1)
 
 
 def _at(*steps: Step) -> Eligible:
@@ -180,7 +180,7 @@ def _person(rows: Results, case: Ints, part: Ints) -> Ints:
 
 
 def _default(rows: Results, case: Ints, part: Ints) -> Ints:
-    return rows.opinions.default[case]
+    return np.asarray(rows.opinions.default[case])
 
 
 def _dated(rows: Results, case: Ints, part: Ints) -> Ints:

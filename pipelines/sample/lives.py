@@ -85,11 +85,11 @@ class Lives:
 
     def u(self, draw: Draw) -> npt.NDArray[np.float64]:
         """A draw as numbers in [0, 1)."""
-        return self.draw[draw] * 2.0**-32
+        return np.asarray(self.draw[draw] * 2.0**-32)
 
     def at(self, step: Step) -> Ints:
         """When each case took the step."""
-        return self.times[:, step]
+        return np.asarray(self.times[:, step])
 
 
 @dataclass(frozen=True)
@@ -118,11 +118,11 @@ class _Living:
         self.times = np.full((self.count, len(Step)), NULL, np.int64)
 
     def u(self, draw: Draw) -> npt.NDArray[np.float64]:
-        return self.raw[draw] * 2.0**-32
+        return np.asarray(self.raw[draw] * 2.0**-32)
 
     def bits(self, draw: Draw, shift: int, size: int) -> Ints:
         """A small whole number out of a draw's lower bits, independent of its use as a fraction for practical ends."""
-        return ((self.raw[draw] >> np.uint32(shift)) % np.uint32(size)).astype(np.int64)
+        return np.asarray((self.raw[draw] >> np.uint32(shift)) % np.uint32(size), np.int64)
 
     def lives(self) -> Lives:
         """Draw everything."""
@@ -341,7 +341,7 @@ class _Living:
         day_end = self.days.day_of(np.maximum(number, 1)) * DAY + 17 * HOUR + self.bits(Draw.STEPS, 3, 1500) * SECOND
         hour = np.where((number == first) & (first != last), np.minimum(hour, np.maximum(day_end, begin)), hour)
         hour = np.where((number == last) & (first != last), np.maximum(hour, end - 40 * MINUTE), hour)
-        return np.clip(hour, begin, np.maximum(begin, end))
+        return np.asarray(np.clip(hour // SECOND * SECOND, begin, np.maximum(begin, end)))
 
 
 def _minutes(density: list[tuple[float, float, float]]) -> Ints:

@@ -100,7 +100,7 @@ class People:
 def people(seed: int, yearly: float, city: Places) -> People:
     """The people of a city in which ``yearly`` cases are filed a year: each files about twice."""
     lists = wordlists()
-    given = lists["given1"] + lists["given2"] + [a + b for a in lists["given1"][:30] for b in lists["given1"][30:48]]
+    given = lists["given1"] + lists["given2"] + [a + b for a in lists["given1"][:20] for b in lists["given1"][30:40]]
     # Common surnames stand first in the list and come more often.
     surnames = lists["surname"] + lists["surname"][:40] + lists["surname"][:12] * 3
     names = [s + g for s in surnames for g in given]

@@ -5,7 +5,7 @@ and what stands in some of them (:meth:`Rows.frame`).
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from models.domain.codes import code_tables
 from pipelines.sample.columns import NULL, Chars, Coded, Frame, Ints, Numbers, digits, instants, matrix, repeated, words
-from pipelines.sample.days import DAY, Draw, mixed
+from pipelines.sample.days import Draw, mixed
 from pipelines.sample.lives import CHANNELS, OUTCOMES, SPECIAL_KINDS, Lives, Step, World
 from pipelines.sample.places import DIVISION
 
@@ -28,6 +28,15 @@ _OPINIONS = {
 }  # fmt: skip
 _RESULTS = ["准予", "不予许可，理由见决定书", "不予受理", "申请人撤回", "终止办理", "转报上级机关办结", "作废办结", "补正不来，退回办结"]
 BY_APPLICANT = (Step.QUEUED, Step.CORRECTION_SUBMITTED, Step.CORRECTION_SUBMITTED_AGAIN, Step.WITHDRAWN)
+
+PASSED = (Step.PRE_REVIEWED, Step.ACCEPTED, Step.HANDLED, Step.REVIEWED, Step.APPROVED)
+RETURNED = (Step.PRE_REVIEW_RETURNED, Step.CORRECTION_ASKED, Step.CORRECTION_ASKED_AGAIN, Step.REFUSED)
+
+
+@cache
+def _among(steps: tuple[Step, ...]) -> npt.NDArray[np.bool_]:
+    """A table that answers for each step whether it is one of these."""
+    return np.isin(np.arange(len(Step)), steps)
 
 
 def activity(step: Step) -> str:
@@ -97,12 +106,12 @@ class Rows:
 
     def when(self, step: Step) -> Ints:
         """When each case took the step, null beyond the horizon."""
-        return self.seen[:, step]
+        return np.asarray(self.seen[:, step])
 
     def staff(self, department: Ints, salt: Ints) -> Ints:
         """Index into the names of a member of the department."""
         team = self.world.people.staff
-        return team[department, salt % team.shape[1]]
+        return np.asarray(team[department, salt % team.shape[1]])
 
     @cached_property
     def case_numbers(self) -> npt.NDArray[np.uint8]:
@@ -223,13 +232,11 @@ class Rows:
         department = np.where(at_desk, self.desk[case], self.department[case]).astype(np.int16)
         staff = life.draw[Draw.STAFF][case] + step.astype(np.uint32) * np.uint32(7)
         actor = self.staff(department, np.where(step == Step.ACCEPTED, life.draw[Draw.STAFF][case], staff))
-        own = np.isin(step, BY_APPLICANT)
+        own = _among(BY_APPLICANT)[step]
         actor[own] = people.name(life.applicant[case[own]])
         opinion = step.astype(np.int8)
-        opinion[~np.isin(step, list(_OPINIONS))] = -1
-        action = np.full(n, 5, np.int8)
-        action[np.isin(step, (Step.PRE_REVIEWED, Step.ACCEPTED, Step.HANDLED, Step.REVIEWED, Step.APPROVED))] = 3
-        action[np.isin(step, (Step.PRE_REVIEW_RETURNED, Step.CORRECTION_ASKED, Step.CORRECTION_ASKED_AGAIN, Step.REFUSED))] = 4
+        opinion[~_among(tuple(_OPINIONS))[step]] = -1
+        action = np.where(_among(PASSED), 3, np.where(_among(RETURNED), 4, 5)).astype(np.int8)[step]
         return Frame({
             "case_number": Coded(case.astype(np.int32), self.case_words), "sequence": Numbers(before[case, step], pa.int32()),
             "activity_code": Coded(step, w.activities), "activity": Coded(step, w.activity_names), "action": Coded(action, w.common),
@@ -267,7 +274,3 @@ class Rows:
     @cached_property
     def _special_names(self) -> pa.Array:
         return pa.concat_arrays([self.words.special_names, words(["延长审批"])])
-
-    def local_day(self, time: Ints) -> Ints:
-        """Local day of an instant."""
-        return np.where(time == NULL, NULL, time // DAY)

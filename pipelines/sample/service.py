@@ -8,6 +8,7 @@ adds part files and changes none: a case that was open comes again, in its new s
 import json
 import shutil
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -99,7 +100,7 @@ def write_sample(
     same = known is not None and all(known.get(k) == v for k, v in city.items()) and since in (None, date.fromisoformat(known["since"]))
     if known is not None and same and until >= date.fromisoformat(known["until"]):
         return _Writer(home, known, until, progress or NoProgress(), chunk_days).run()
-    start = since or _months_before(until, 18) + timedelta(days=1)
+    start = since or _months_before(until + timedelta(days=1), 18)
     _check(cases, start, until, errors, profile, chunk_days)
     shutil.rmtree(home / "sample", ignore_errors=True)
     total = float(weights(day_number(start), day_number(until)).sum())
@@ -217,11 +218,11 @@ class _Writer:
 
     def _chunk(self, day: Ints, size: Ints, months: list[tuple[int, int]]) -> None:
         rows = results.Results(self.world, self.words, live(self.world, day, size), (self.last + 1) * DAY - 1, BAD_SHARES[self.manifest["profile"]])
-        builders = {
-            "case": (rows.case_places, lambda case, part, changed: rows.cases(case, changed)),
+        builders: dict[str, tuple[Callable[[], tuple[Ints, Ints, Ints]], Callable[[Ints, Ints, Ints], Frame]]] = {
+            "case": (rows.case_places, lambda c, p, t: rows.cases(c, t)),
             "case_event": (rows.event_places, rows.events),
-            "certificate": (lambda: results.certificate_places(rows), lambda *of: results.certificates(rows, self.numbers, *of)),
-            "review": (lambda: results.review_places(rows), lambda *of: results.reviews(rows, *of)),
+            "certificate": (lambda: results.certificate_places(rows), lambda c, p, t: results.certificates(rows, self.numbers, c, p, t)),
+            "review": (lambda: results.review_places(rows), lambda c, p, t: results.reviews(rows, c, p, t)),
         }
         starts = np.array([first for first, _ in months])
         for subject, (find, build) in builders.items():
@@ -266,7 +267,7 @@ class _Writer:
         _replace(self.folder / "manifest.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _replace(path: Path, fill: Any) -> None:
+def _replace(path: Path, fill: Callable[[Path], object]) -> None:
     temporary = path.with_suffix(".tmp")
     fill(temporary)
     temporary.replace(path)
