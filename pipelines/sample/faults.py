@@ -267,7 +267,7 @@ def kinds() -> dict[str, Kind]:
         Kind("default_marked_active", "review", "默认评价标为主动", each("is_default", lambda v, d: "false"), eligible=_default),
         Kind("unknown_satisfaction", "review", "满意度代码不存在", each("satisfaction_code", lambda v, d: ["0", "6", "9"][d % 3])),
         Kind("review_before_completion", "review", "评价早于办件", moved(["reviewed_at"], lambda d: timedelta(days=-60 - d % 90))),
-        Kind("duplicate_review", "review", "评价重复上报且内容不同", each("satisfaction_code", _reversed), Effect.ADDED),
+        Kind("duplicate_review", "review", "评价重复上报且内容不同", each("satisfaction_code", lambda v, d: "1" if v == "2" else "2"), Effect.ADDED),
         Kind("same_minute", "case_event", "全部环节写在同一分钟", _same_minute, boost=0),
         Kind("reversed_scale", "review", "满意度方向颠倒", each("satisfaction_code", _reversed), boost=0),
     ]  # fmt: skip

@@ -166,7 +166,7 @@ class _Living:
         )
         received = self.day * DAY + minute * MINUTE + self.bits(Draw.RECEIVED, 0, 60) * SECOND
         self._set(Step.RECEIVED, received)
-        queued = (self.channel == 0) & (self.u(Draw.QUEUED) < 0.55)
+        queued = (self.channel == 0) & (self.u(Draw.QUEUED) < 0.70)
         self._set(Step.QUEUED, received - (4 + self.bits(Draw.QUEUED, 0, 37)) * MINUTE, queued)
         u = self.u(Draw.PRE_REVIEW)
         seen = self._desk(received, (3 + self.bits(Draw.PRE_REVIEW, 0, 60)) * MINUTE)
@@ -280,14 +280,16 @@ class _Living:
         m = self.world.matters
         completed, goes_on = self.completed, self.goes_on
         promised = goes_on & ~self.immediate
+        # Some on-the-spot matters have a clerk and a reviewer too.
+        handled = promised | (goes_on & (self.bits(Draw.STEPS, 5, 100) < 30))
         first = self._between(self.begin, completed, 0.35)
         second = self._between(self.begin, completed, 0.75)
-        self.handled_end = np.where(promised, first, NULL)
+        self.handled_end = np.where(handled, first, NULL)
         self.reviewed_end = np.where(promised, second, NULL)
         decided = goes_on & ((self.outcome < 2) | (self.outcome >= 5)) & ~self.never
-        self._set(Step.HANDLED, self.accepted, promised)
+        self._set(Step.HANDLED, self.accepted, handled)
         self._set(Step.REVIEWED, first, promised & decided)
-        self._set(Step.APPROVED, np.where(self.immediate, self.accepted, second), decided)
+        self._set(Step.APPROVED, np.where(promised, second, np.where(handled, first, self.accepted)), decided)
         warned = np.where(decided, np.maximum(self.overdue, second), self.overdue)
         self._set(Step.SUPERVISED, warned, (self.is_late & (warned < completed)) | self.never)
         self._set(Step.WITHDRAWN, completed, goes_on & (self.outcome == 3) & ~self.never)
@@ -313,6 +315,7 @@ class _Living:
         hasty = own & self.immediate & (self.u(Draw.STEPS) < 0.055) & ~self.online & (self.times[:, Step.CORRECTION_ASKED] == NULL) & self.goes_on
         rows = np.flatnonzero(hasty & (self.completed - self.times[:, Step.RECEIVED] < DAY))
         minute = self.times[rows, Step.RECEIVED] // MINUTE * MINUTE
+        self.times[rows, Step.HANDLED] = self.handled_end[rows] = NULL
         for place, step in enumerate((Step.QUEUED, Step.RECEIVED, Step.ACCEPTED, Step.APPROVED, Step.WITHDRAWN, Step.TERMINATED, Step.COMPLETED, Step.ISSUED)):
             had = self.times[rows, step] != NULL
             self.times[rows[had], step] = minute[had] + (place * 6 + 2) * SECOND
@@ -350,7 +353,7 @@ def _minutes(density: list[tuple[float, float, float]]) -> Ints:
     for first, last, height in density:
         weight[int(first * 60) : int(last * 60)] = height
     ladder = np.cumsum(weight) / weight.sum()
-    return np.searchsorted(ladder, (np.arange(4096) + 0.5) / 4096)
+    return np.asarray(np.searchsorted(ladder, (np.arange(4096) + 0.5) / 4096))
 
 
 @cache

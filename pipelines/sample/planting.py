@@ -24,11 +24,12 @@ LEDGER = pa.schema([
     ("subject", pa.string()), ("key", pa.string()), ("field", pa.string()), ("kind", pa.string()), ("planted_value", pa.string()),
     ("right_value", pa.string()), ("change", pa.string()), ("file", pa.string()), ("file_row", pa.int64()),
 ])  # fmt: skip
-"""Columns of the ledger: ``key`` as it stands in the file, parts joined by ``|``; ``change`` a value, an
+"""Columns of the ledger: ``key`` as it stands in the file, parts joined by ``/``; ``change`` a value, an
 added row (each of its fields that differ from the row before it) or a missing row (``right_value`` is the
-row as JSON); ``file_row`` counts the file's rows from 0, null for a missing row."""
+row as JSON); ``file_row`` counts the file's rows from 1, null for a missing row. Key and row are those of
+the raw layer and its quarantine."""
 MATTER_KINDS = {"zero_limit": "承诺件承诺时限为零", "promised_over_statutory": "承诺时限长于法定时限", "absurd_trips": "到现场次数荒谬"}
-REVERSED_DEPARTMENT = "城管"
+REVERSED_DEPARTMENT = "财政"
 """The department whose interface sends 5 for 非常满意."""
 _DRAWS = {"case": Draw.ERROR_CASE, "case_event": Draw.ERROR_EVENT, "certificate": Draw.ERROR_CERTIFICATE, "review": Draw.ERROR_REVIEW}
 
@@ -53,7 +54,7 @@ class Ledger:
     def table(self, file: str, start: int) -> pa.Table:
         """As rows of :data:`LEDGER`, the frame standing in ``file`` from row ``start``."""
         columns: list[Any] = [list(c) for c in zip(*self.entries, strict=True)] if self.entries else [[] for _ in range(7)]
-        columns += [[file] * len(self.rows), [None if r is None else r + start for r in self.rows]]
+        columns += [[file] * len(self.rows), [None if r is None else r + start + 1 for r in self.rows]]
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, LEDGER, strict=True)], schema=LEDGER)
 
 
@@ -159,7 +160,7 @@ class Planter:
     def keys(self, subject: str, frame: Frame, rows: Ints) -> list[str]:
         """Keys of some rows as they stand."""
         parts = [frame.values(name, rows) for name in key_of(SUBJECTS[subject])]
-        return ["|".join(v or "" for v in key) for key in zip(*parts, strict=True)]
+        return ["/".join(v or "" for v in key) for key in zip(*parts, strict=True)]
 
     def matters(self, rows: list[dict[str, Any]], share: Ints) -> tuple[list[dict[str, Any]], Ledger]:
         """Matters with errors among those that few cases belong to, and what was planted."""

@@ -80,7 +80,7 @@ def certificate_places(rows: Rows) -> tuple[Ints, Ints, Ints]:
     u = life.u(Draw.CERTIFICATE)
     issued = rows.when(Step.ISSUED)
     stored = (issued != NULL) & (u < 0.955)
-    second = stored & ((life.draw[Draw.CERTIFICATE] % 100 < 12) | (rows.world.matters.two_certificates[life.matter] & (u < 0.4)))
+    second = stored & ((life.draw[Draw.CERTIFICATE] % 100 < 14) | (rows.world.matters.two_certificates[life.matter] & (u < 0.4)))
     case, copy = np.nonzero(np.column_stack([stored, second]))
     return case, copy.astype(np.int8), issued[case]
 

@@ -193,7 +193,7 @@ class Rows:
             "is_fee_charged": Numbers(m.fee[matter], pa.bool_()), "outcome_code": text(np.where(is_done, life.outcome[rows], -1), w.outcomes),
             "window_code": text(self._window(rows), w.windows),
             "is_commitment": Numbers(m.commitment[matter] & (detail % 10 < 8), pa.bool_()),
-            "is_tolerance": Numbers(promised & (detail >> 8) % 1000 < 6, pa.bool_()),
+            "is_tolerance": Numbers(promised & ((detail >> 8) % 1000 < 6), pa.bool_()),
             "reported_at": instants(reported), "updated_at": instants(changed),
         }, len(rows))  # fmt: skip
 

@@ -14,6 +14,7 @@ def write_sources(home: Path) -> None:
         return
     home.mkdir(parents=True, exist_ok=True)
     sources = [
-        {"name": "sample", "kind": "file", "subject": subject, "location": f"sample/{subject}/*.parquet", "cursor": "updated_at"} for subject in SUBJECTS
+        {"name": "sample", "kind": "file", "subject": subject, "location": f"sample/{subject}/*.parquet", "cursor": "updated_at"}
+        for subject in SUBJECTS
     ]
     path.write_text(yaml.safe_dump({"sources": sources}, allow_unicode=True, sort_keys=False), encoding="utf-8")
