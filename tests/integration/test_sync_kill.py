@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +177,10 @@ def test_a_damaged_package_is_read_again(before: Path, expected: dict[str, Any],
     folder = tmp_path / "city"
     shutil.copytree(before, folder)
     assert start(folder, "after the normalisation").wait() == -signal.SIGKILL
-    packages = list((folder / "home" / "work" / "dlt").rglob("*.parquet"))
-    assert packages
-    for package in packages:
-        package.write_bytes(package.read_bytes()[:100])
+    left = list((folder / "home" / "work" / "dlt").rglob("*.parquet"))
+    assert left
+    for path in left:
+        path.write_bytes(path.read_bytes()[:100])
     home = open_home(folder)
     assert outcome(home, home.sync()) == expected
 
