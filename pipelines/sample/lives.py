@@ -329,11 +329,12 @@ class _Living:
         ready = np.maximum(clock, 9 * HOUR) + delay
         same = self.days.working(day) & (ready <= 17 * HOUR + 20 * MINUTE)
         following = self.days.day_of(self.days.number(day) + 1)
-        return np.where(same, day * DAY + ready, following * DAY + 9 * HOUR + delay % (3 * HOUR) + clock % MINUTE)
+        return np.asarray(np.where(same, day * DAY + ready, following * DAY + 9 * HOUR + delay % (3 * HOUR) + clock % MINUTE))
 
     def _office(self, number: Ints, draw: Draw) -> Ints:
         """An office hour on the working day with that number."""
-        return self.days.day_of(number) * DAY + _office_minutes()[self.bits(draw, 16, 4096)] * MINUTE + self.bits(draw, 10, 60) * SECOND
+        time = self.days.day_of(number) * DAY + _office_minutes()[self.bits(draw, 16, 4096)] * MINUTE
+        return np.asarray(time + self.bits(draw, 10, 60) * SECOND)
 
     def _between(self, begin: Ints, end: Ints, part: float) -> Ints:
         """An office hour about ``part`` of the way, never before ``begin`` or after ``end``."""
