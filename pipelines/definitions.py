@@ -3,6 +3,8 @@
 Everything hangs on one job, ``city``: sync → warehouse → checks → score → snapshot and report.
 """
 
+import warnings
+
 import dagster as dg
 
 from models.domain.settings import Settings, get_settings
@@ -18,6 +20,7 @@ JOB = "city"
 
 def build(settings: Settings, platform: Platform) -> dg.Definitions:
     """The graph for one home."""
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)  # backfill policies: ours run day by day
     days = daily(settings)
     marts = warehouse.build(settings)
     mart_keys = sorted(key for key, group in marts.group_names_by_key.items() if group == "marts")

@@ -6,6 +6,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -16,23 +17,36 @@ from models.store.snapshots import Snapshot, SnapshotStore
 from pipelines.definitions import JOB, build
 from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
 from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of
-from pipelines.warehouse.books import latest_run
+from pipelines.warehouse.books import is_published_as_it_stands, latest_run, sync_counts
+from pipelines.warehouse.service import rules_fingerprint
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run published: its snapshot and its report."""
+    """What a run did.
+
+    Attributes:
+        run_id: The run.
+        as_of: Instant on which it stands.
+        counts: Rows of ``ops.sync_count``: what became of the rows read.
+        snapshot: The snapshot in service after it.
+        report: The report of that snapshot.
+        is_unchanged: Nothing had changed since the published snapshot, which therefore stays.
+    """
 
     run_id: str
     as_of: datetime
+    counts: list[dict[str, Any]]
     snapshot: Snapshot
     report: Path
+    is_unchanged: bool
 
 
 def run(settings: Settings, sources: Path | None = None, as_of: datetime | None = None, progress: Progress | None = None) -> RunResult:
     """Runs the job ``city``: sync, warehouse, checks, score, snapshot, report.
 
-    A step that fails leaves the last published snapshot in service; the next run takes up what is missing.
+    A step that fails leaves the last published snapshot in service; the next run takes up what is missing. When no
+    source, no rule and no ``as_of`` changed since the published snapshot, the run ends after the sync.
 
     Args:
         settings: Settings; ``settings.home`` holds everything that the run makes.
@@ -54,13 +68,32 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
         try:
             instant = as_of or source_file.as_of_instant(settings.zone) or horizon(settings)
             set_as_of(settings, reference, instant)
-            tags = {AS_OF_TAG: instant.isoformat()}
-            _execute(job, instance, [key for key in keys if key not in raw], partition_of(instant, settings), tags)
+            unchanged = _is_unchanged(settings, instant)
+            if not unchanged:
+                tags = {AS_OF_TAG: instant.isoformat()}
+                _execute(job, instance, [key for key in keys if key not in raw], partition_of(instant, settings), tags)
+                _stamp(settings).write_text(rules_fingerprint())
         except BaseException as error:
             finish_run(settings, reference, "failed", str(error)[:2000])
             raise
+        if unchanged:
+            finish_run(settings, reference, "unchanged")
+        counts = sync_counts(settings, reference)
     snapshot = SnapshotStore(settings).in_service()
-    return RunResult(reference.run_id, instant, snapshot, settings.home / "reports" / f"{reference.run_id}.html")
+    report = settings.home / "reports" / f"{snapshot.run_id}.html"
+    return RunResult(reference.run_id, instant, counts, snapshot, report, unchanged)
+
+
+def _is_unchanged(settings: Settings, as_of: datetime) -> bool:
+    current, stamp = SnapshotStore(settings).current(), _stamp(settings)
+    if current is None or not stamp.is_file() or stamp.read_text() != rules_fingerprint():
+        return False
+    return is_published_as_it_stands(settings, current.run_id, as_of)
+
+
+def _stamp(settings: Settings) -> Path:
+    """Fingerprint of the rules by which the published snapshot was made."""
+    return settings.work / "rules.sha256"
 
 
 def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, keys: list[dg.AssetKey], partition: str | None, tags: dict[str, str]) -> None:

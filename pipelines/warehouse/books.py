@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import duckdb
 
@@ -25,6 +26,28 @@ def latest_run(settings: Settings) -> RunRef:
         row = connection.execute("SELECT run_id, run_seq FROM ops.run ORDER BY run_seq DESC LIMIT 1").fetchone()
     assert row is not None, "the sync begins a run before anything else"  # noqa: S101 - an invariant of the job
     return RunRef(*row)
+
+
+def sync_counts(settings: Settings, run: RunRef) -> list[dict[str, Any]]:
+    """What the run did with the rows of each source and subject: rows of ``ops.sync_count``."""
+    with warehouse(settings) as connection:
+        query = "SELECT * FROM ops.sync_count WHERE run_id = ? ORDER BY source, subject"
+        rows: list[dict[str, Any]] = connection.execute(query, [run.run_id]).to_arrow_table().to_pylist()
+    return rows
+
+
+def is_published_as_it_stands(settings: Settings, published_run_id: str, as_of: datetime) -> bool:
+    """Whether a new build could only repeat the published one: no source changed since, and it stands on the same instant."""
+    with warehouse(settings) as connection:
+        row = connection.execute(
+            """
+            SELECT count(*) FILTER (run_id = $published AND as_of = $as_of AND state = 'published'),
+                (SELECT coalesce(sum(rows_read), 0) FROM ops.sync_count WHERE run_seq > (SELECT run_seq FROM ops.run WHERE run_id = $published))
+            FROM ops.run
+            """,
+            {"published": published_run_id, "as_of": as_of},
+        ).fetchone()
+    return row == (1, 0)
 
 
 def write_run_mart(settings: Settings, run: RunRef, as_of: datetime) -> None:

@@ -83,11 +83,19 @@ def load_manifest(settings: Settings) -> dict[str, Any]:
     return content
 
 
-def _fingerprint(folder: Path) -> str:
-    digest = hashlib.sha256(str(folder).encode())
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in {".sql", ".yml", ".csv", ".md"}):
-        digest.update(str(path.relative_to(folder)).encode())
-        digest.update(path.read_bytes())
+def rules_fingerprint() -> str:
+    """What the figures depend on beside the data: dbt project, quality rules, indicator systems, and the code itself."""
+    rooms = [Path(str(files(room))) for room in ("models", "quality", "pipelines")]
+    return _fingerprint(project_dir(), *rooms)
+
+
+def _fingerprint(*folders: Path) -> str:
+    digest = hashlib.sha256()
+    for folder in folders:
+        digest.update(str(folder).encode())
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in {".sql", ".yml", ".csv", ".py", ".html", ".css"}):
+            digest.update(str(path.relative_to(folder)).encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -69,7 +69,7 @@ def sample(
     console = Console(stderr=True)
     with Bars(console) as bars:
         summary = write_sample(settings.home, cases=cases, until=day_of(until), seed=seed, errors=errors, profile=profile, progress=bars)
-    Console().print(f"样例城市：{sum(summary.rows.values()):,} 行，植入错误 {summary.planted:,} 处，位于 {settings.home / 'sample'}", soft_wrap=True)
+    Console().print(f"样例城市：{sum(summary.rows.values()):,} 行，植入错误 {sum(summary.planted.values()):,} 处，位于 {settings.home / 'sample'}", soft_wrap=True)
 
 
 @app.command()
@@ -101,8 +101,10 @@ def run(sources: Sources = None, as_of: AsOf = None, home: Home = None) -> None:
         from serving.cli.tables import print_status
     with Bars(console) as bars:
         result = run_job(settings, sources, instant_of(as_of, settings.zone) if as_of else None, bars)
-    print_status(settings, Console())
     out = Console(highlight=False)
+    print_status(settings, out, result.counts)
+    if result.is_unchanged:
+        out.print("数据源没有变化，沿用已发布的快照。")
     out.print(f"报告：{result.report}", soft_wrap=True)
     out.print("下一步：make serve 打开页面与接口，或 yiwang sql \"select * from marts.fct_case limit 5\"", soft_wrap=True)
 

@@ -30,15 +30,15 @@ def sync_table(counts: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def print_status(settings: Settings, console: Console) -> None:
-    """The published run: sync, checks, scores.
+def print_status(settings: Settings, console: Console, counts: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """The published run: sync (or the ``counts`` of a later one), checks, scores.
 
     Raises:
         YiwangError: YW-STORE-001 when nothing is published.
     """
     figures = run_figures(settings)
     console.print(f"运行 {figures.run_id}，数据截至 {figures.as_of:%Y-%m-%d %H:%M}", soft_wrap=True)
-    console.print(sync_table(figures.sync))
+    console.print(sync_table(figures.sync if counts is None else counts))
     failed = [check for check in figures.checks if not check["passed"]]
     console.print(f"检查：通过 {len(figures.checks) - len(failed)} 项，未通过 {len(failed)} 项", highlight=False)
     for check in failed:
