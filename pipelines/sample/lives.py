@@ -25,7 +25,7 @@ SPECIAL_KINDS = ["inspection", "testing", "expert_review", "appraisal", "hearing
 CHANNELS = ["1", "2", "3", "4", "5", "6"]
 # Window, computer, mobile, post, kiosk, grassroots; by scene: ordinary, not on line, engineering, street.
 _CHANNELS = np.array([
-    [0.365, 0.235, 0.300, 0.002, 0.068, 0.030], [0.880, 0.0, 0.0, 0.020, 0.0, 0.100],
+    [0.430, 0.210, 0.252, 0.002, 0.061, 0.045], [0.880, 0.0, 0.0, 0.020, 0.0, 0.100],
     [0.040, 0.860, 0.090, 0.0, 0.0, 0.010], [0.020, 0.030, 0.120, 0.0, 0.0, 0.830],
 ])  # fmt: skip
 _CHANNELS_REST = np.array([0.0, 0.36, 0.56, 0.0, 0.08, 0.0])
