@@ -7,7 +7,7 @@ A rule file is a YAML list under ``rules/``. Its SQL is one boolean expression o
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -55,13 +55,6 @@ class Rule(BaseModel):
     unique: tuple[Name, ...] | None = Field(None, min_length=1)
     codes: dict[Name, str] | None = Field(None, min_length=1)
     message: str = Field(min_length=1)
-
-    @field_validator("applies", "failing")
-    @classmethod
-    def _expression(cls, sql: str | None) -> str | None:
-        if sql is not None:
-            _single_expression(sql)
-        return sql
 
     @field_validator("codes")
     @classmethod
@@ -130,12 +123,15 @@ def load_rules(folder: Path | None = None, connection: duckdb.DuckDBPyConnection
 
 def _read(folder: Path | Traversable) -> Sequence[_Entry]:
     entries: list[_Entry] = []
-    for path in sorted((p for p in folder.iterdir() if p.name.endswith(".yml")), key=lambda p: p.name):
-        for number, content in enumerate(_content(path), start=1):
-            entry = _Entry(_validated(path, number, content), path, number)
-            if any(entry.rule.name == other.rule.name for other in entries):
-                raise _broken(path, number, entry.rule.name, "名称重复")
-            entries.append(entry)
+    with duckdb.connect() as parser:
+        for path in sorted((p for p in folder.iterdir() if p.name.endswith(".yml")), key=lambda p: p.name):
+            for number, content in enumerate(_content(path), start=1):
+                entry = _Entry(_validated(path, number, content), path, number)
+                if any(entry.rule.name == other.rule.name for other in entries):
+                    raise _broken(path, number, entry.rule.name, "名称重复")
+                for part in filter(None, (entry.rule.applies, entry.rule.failing)):
+                    _parse(entry, part, parser)
+                entries.append(entry)
     return entries
 
 
@@ -171,30 +167,21 @@ def _bind(entry: _Entry, connection: duckdb.DuckDBPyConnection) -> None:
         raise _broken(entry.path, entry.number, rule.name, str(error).splitlines()[0]) from error
 
 
-def _single_expression(sql: str) -> None:
-    """Refuses text that is not exactly one expression: it could add rows, tables or statements of its own.
-
-    Raises:
-        ValueError: Says so.
-    """
+def _parse(entry: _Entry, sql: str, parser: duckdb.DuckDBPyConnection) -> None:
+    """Refuses text that is not exactly one expression: it could add rows, tables or statements of its own."""
     # NOT (…) stays the outermost node only when the parentheses inside are balanced.
-    parsed = _parser().cursor().execute("SELECT json_serialize_sql($1::VARCHAR)", [f"SELECT NOT (\n{sql}\n)"]).fetchall()[0][0]
+    parsed = parser.execute("SELECT json_serialize_sql($1::VARCHAR)", [f"SELECT NOT (\n{sql}\n)"]).fetchall()[0][0]
     tree = json.loads(parsed)
     if tree["error"]:
-        raise ValueError(f"SQL 无法解析：{tree['error_message']}")
+        raise _broken(entry.path, entry.number, entry.rule.name, f"SQL 无法解析：{tree['error_message']}")
     nodes = [statement["node"] for statement in tree["statements"]]
     whole = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE" and nodes[0]["from_table"]["type"] == "EMPTY"
     if not whole or len(nodes[0]["select_list"]) != 1 or nodes[0]["select_list"][0]["type"] != "OPERATOR_NOT" or nodes[0]["modifiers"]:
-        raise ValueError("SQL 必须是单个条件表达式")
+        raise _broken(entry.path, entry.number, entry.rule.name, "SQL 必须是单个条件表达式")
 
 
 def _enclosed(sql: str) -> str:
     return f"({sql.strip()}\n)" if "--" in sql else f"({sql.strip()})"
-
-
-@cache
-def _parser() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
 
 
 def _listed(table: str) -> str:

@@ -39,7 +39,7 @@ def changed(index: int, **values: object) -> dict[str, object]:
         (changed(2, weight=-1), "indicators.2.weight"),
         (changed(2, weight=float("nan")), "indicators.2.weight"),
         (changed(0, colour="red"), "indicators.0.colour"),
-        (changed(1, code="R01"), "code 重复：R01"),
+        (changed(1, code="M01"), "code 重复：M01"),
         (changed(3, normalisation="rank"), "indicators.3.normalisation"),
         (GOOD | {"indicators": []}, "indicators"),
         ({}, "system_code"),
