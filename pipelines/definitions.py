@@ -4,6 +4,8 @@ Everything hangs on one job, ``city``: sync → warehouse → checks → score �
 """
 
 import warnings
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -29,14 +31,22 @@ def build(settings: Settings, platform: Platform) -> dg.Definitions:
         assets=[raw, marts, capability.build(days), *publish.build(days, mart_keys)],
         asset_checks=[quality],
         jobs=[city],
-        schedules=[
-            dg.build_schedule_from_partitioned_job(
-                city, name="every_night", hour_of_day=2, description="每日 02:00 处理前一日（系统时区见设置 YIWANG_ZONE）",
-            )
-        ],
+        schedules=[_every_night(settings)],
         resources={"platform": platform, "dbt": warehouse.dbt_resource()},
         executor=dg.in_process_executor,
     )
+
+
+def _every_night(settings: Settings) -> dg.ScheduleDefinition:
+    """Runs the day before; by hand, since Dagster's own would take the last partition, which lies ahead of the clock."""
+
+    @dg.schedule(job_name=JOB, cron_schedule="0 2 * * *", execution_timezone=settings.zone, description="每日 02:00 处理前一日")
+    def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        now = context.scheduled_execution_time.astimezone(ZoneInfo(settings.zone))
+        day = (now - timedelta(days=1)).date().isoformat()
+        return dg.RunRequest(run_key=day, partition_key=day)
+
+    return every_night
 
 
 @dg.definitions
