@@ -59,7 +59,7 @@ def serve(settings: Settings) -> None:
         YiwangError: YW-SERVE-001 when the port is taken, and as :func:`create_app`.
     """
     app = create_app(settings)
-    listening = _listen(settings.host, settings.port)
+    listening = listen(settings.host, settings.port)
     observe.log_libraries()
     config = uvicorn.Config(
         app, access_log=False, log_config=None, server_header=False, proxy_headers=False, timeout_graceful_shutdown=10
@@ -68,7 +68,7 @@ def serve(settings: Settings) -> None:
         uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket bound to the address before anything starts, so that a taken port is told in one sentence."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]

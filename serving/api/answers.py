@@ -38,7 +38,7 @@ class Answers:
     def __init__(self, warehouse: WarehouseRepository, at_once: int = 4, kept_bytes: int = _KEPT_BYTES) -> None:
         self.warehouse = warehouse
         self._limiter = anyio.CapacityLimiter(at_once)
-        self._room = kept_bytes
+        self._most = self._room = kept_bytes
         self._recent: OrderedDict[str, bytes] = OrderedDict()
 
     async def give(self, request: Request, asked: BaseModel, snapshot: Snapshot, read: Callable[[], dict[str, Any]]) -> Response:
@@ -66,7 +66,7 @@ class Answers:
         return Response(body, 200, headers, "application/json")
 
     def _keep(self, tag: str, body: bytes) -> None:
-        if tag in self._recent or len(body) > self._room // 8:
+        if tag in self._recent or len(body) > self._most // 8:
             return
         self._recent[tag] = body
         self._room -= len(body)

@@ -172,8 +172,11 @@ _TABLES = {
             SELECT received_on AS date, department_code, 'M15' AS measure_code, count(*) FILTER (channel_code IN ('2','3','5')) AS numerator, count(*) AS denominator
             FROM marts.fct_case GROUP BY ALL
             UNION ALL SELECT received_on, department_code, 'M28', count(*) FILTER (is_matter_in_force), count(*) FROM marts.fct_case GROUP BY ALL
-            UNION ALL SELECT completed_on, department_code, 'M07', count(*) FILTER (NOT is_late), count(*) FROM marts.fct_case
-                WHERE is_completed AND is_late IS NOT NULL GROUP BY ALL
+            UNION ALL SELECT received_on, department_code, 'M11', count(*) FILTER (correction_count = 1 AND is_told_once_in_time),
+                count(*) FILTER (correction_count > 0) FROM marts.fct_case GROUP BY ALL
+            UNION ALL SELECT CASE WHEN is_completed THEN completed_on ELSE due_on END, department_code, 'M07',
+                count(*) FILTER (is_completed AND NOT is_late), count(*) FROM marts.fct_case
+                WHERE is_late IS NOT NULL AND (is_completed OR is_late) GROUP BY ALL
         )
         SELECT date, department_code, measure_code, numerator::DOUBLE AS numerator, denominator::DOUBLE AS denominator,
             CASE WHEN denominator = 0 THEN 'no_denominator' END AS null_reason
@@ -198,11 +201,12 @@ INSERT INTO marts.check_result
         generate_subscripts(['fct_case','fct_case_event','fct_certificate','fct_review','dim_matter','dim_department','quarantine'], 1) AS n);
 INSERT INTO marts.score_indicator_month
     SELECT 'self', d.department_code, any_value(d.department_name), date_trunc('month', s.date)::DATE, s.measure_code,
-        CASE s.measure_code WHEN 'M07' THEN '按时办结率' WHEN 'M15' THEN '网办率' ELSE '办件关联事项率' END, sum(numerator), sum(denominator),
-        sum(numerator) / nullif(sum(denominator), 0), 100 * sum(numerator) / nullif(sum(denominator), 0), 1.0 / 3, NULL
+        CASE s.measure_code WHEN 'M07' THEN '按时办结率' WHEN 'M11' THEN '一次性告知率' WHEN 'M15' THEN '网办率' ELSE '办件关联事项率' END, sum(numerator), sum(denominator),
+        sum(numerator) / nullif(sum(denominator), 0), 100 * sum(numerator) / nullif(sum(denominator), 0), 0.25,
+        CASE WHEN sum(denominator) = 0 THEN 'no_denominator' END
     FROM marts.mart_department_day AS s JOIN marts.dim_department AS d USING (department_code) GROUP BY ALL;
 INSERT INTO marts.score_department_month
     SELECT system_code, department_code, department_name, month, avg(score), rank() OVER (PARTITION BY month ORDER BY avg(score) DESC),
-        count(score), 3, '自评'
+        count(score), 4, '自评'
     FROM marts.score_indicator_month GROUP BY 1, 2, 3, 4
 """
