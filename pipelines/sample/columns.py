@@ -35,7 +35,7 @@ class Coded:
     codes: Ints
     words: pa.Array
 
-    def take(self, rows: Ints) -> Coded:
+    def take(self, rows: Ints | slice) -> Coded:
         """The rows, in that order."""
         return Coded(self.codes[rows], self.words)
 
@@ -68,7 +68,7 @@ class Chars:
 
     matrix: npt.NDArray[np.uint8]
 
-    def take(self, rows: Ints) -> Chars:
+    def take(self, rows: Ints | slice) -> Chars:
         """The rows, in that order."""
         return Chars(self.matrix[rows])
 
@@ -115,7 +115,7 @@ class Numbers:
     def _null(self) -> int:
         return NULL if self.numbers.dtype == np.int64 else -1
 
-    def take(self, rows: Ints) -> Numbers:
+    def take(self, rows: Ints | slice) -> Numbers:
         """The rows, in that order."""
         return Numbers(self.numbers[rows], self.type)
 
@@ -178,6 +178,14 @@ def digits(numbers: Ints, width: int) -> npt.NDArray[np.uint8]:
     return (np.asarray(numbers, np.int64)[:, None] // powers % 10 + 48).astype(np.uint8)
 
 
+def some(rows: Ints, where: npt.NDArray[np.bool_], make: Callable[[Ints], npt.NDArray[np.uint8]]) -> Chars:
+    """Text for the rows ``where`` it stands, null for the others: made for those alone."""
+    made = make(rows[where])
+    matrix = np.zeros((len(rows), made.shape[1]), np.uint8)
+    matrix[where] = made
+    return Chars(matrix)
+
+
 def repeated(text: str, count: int) -> npt.NDArray[np.uint8]:
     """The same text in every row."""
     return np.broadcast_to(np.frombuffer(text.encode(), np.uint8), (count, len(text.encode())))
@@ -197,9 +205,10 @@ class Frame:
     columns: dict[str, AnyColumn]
     size: int
 
-    def take(self, rows: Ints) -> Frame:
-        """The rows, in that order."""
-        return Frame({name: c.take(rows) for name, c in self.columns.items()}, len(rows))
+    def part(self, start: int, size: int) -> Frame:
+        """Up to ``size`` rows from ``start`` on."""
+        rows = slice(start, min(start + size, self.size))
+        return Frame({name: c.take(rows) for name, c in self.columns.items()}, rows.stop - start)
 
     def values(self, name: str, rows: Ints) -> list[str | None]:
         """Python values of a few rows; null where the frame lacks the column."""
@@ -236,7 +245,7 @@ def _joined(columns: Sequence[Any]) -> AnyColumn:
     return Coded(np.concatenate(codes), pa.concat_arrays([c.words for c in columns]))
 
 
-def write(frame: Frame, schema: pa.Schema, path: Path, each: Callable[[int], None] = lambda rows: None) -> None:
+def write(frame: Frame, schema: pa.Schema, path: Path) -> None:
     """Write a frame as one Parquet file, by way of a temporary name, in row groups of :data:`ROW_GROUP`."""
     coded = [n for n, c in frame.columns.items() if isinstance(c, Coded)]
     # Bounds of text cost a third of the writing and help no reader; those of instants let readers skip.
@@ -245,7 +254,7 @@ def write(frame: Frame, schema: pa.Schema, path: Path, each: Callable[[int], Non
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = None
     for start in range(0, max(frame.size, 1), ROW_GROUP):
-        part = frame.take(np.arange(start, min(start + ROW_GROUP, frame.size))) if frame.size > ROW_GROUP else frame
+        part = frame.part(start, ROW_GROUP)
         table = part.table(schema)
         if writer is None:
             writer = pq.ParquetWriter(
@@ -253,7 +262,6 @@ def write(frame: Frame, schema: pa.Schema, path: Path, each: Callable[[int], Non
                 dictionary_pagesize_limit=16 << 20, write_statistics=bounded, write_batch_size=16_384,
             )
         writer.write_table(table, row_group_size=ROW_GROUP)
-        each(part.size)
     if writer is not None:
         writer.close()
     temporary.replace(path)

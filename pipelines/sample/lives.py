@@ -184,7 +184,7 @@ class _Living:
         u = self.u(Draw.CORRECTION)
         asked = u < m.correction[self.matter]
         share = u / np.maximum(m.correction[self.matter], 1e-9)  # uniform again among those asked
-        wait = np.where(self.u(Draw.CORRECTION_DAY) < 0.99, self.bits(Draw.CORRECTION_DAY, 0, 4), 6 + self.bits(Draw.CORRECTION_DAY, 3, 2))
+        wait = np.where(self.u(Draw.CORRECTION_DAY) < 0.996, self.bits(Draw.CORRECTION_DAY, 0, 4), 6 + self.bits(Draw.CORRECTION_DAY, 3, 2))
         asked_at = np.maximum(self._office(np.maximum(start + wait, days.number(self.ready // DAY)), Draw.CORRECTION_DAY), self.ready + 10 * MINUTE)
         gap = (1 + self.bits(Draw.RESUBMITTED, 0, 9)) * DAY + self.bits(Draw.RESUBMITTED, 8, 300) * MINUTE
         submitted_at = asked_at + gap
@@ -206,7 +206,7 @@ class _Living:
         number = days.number(at_once // DAY) + later
         limit = np.where(asked, days.number(whole // DAY), start) + 5
         number = np.minimum(number, np.maximum(limit, days.number(at_once // DAY)))
-        deemed = (self.u(Draw.ACCEPT_DAY) > 0.9998) & ~asked
+        deemed = (self.u(Draw.ACCEPT_DAY) > 0.9999) & ~asked
         number = np.where(deemed, limit + 1 + self.bits(Draw.ACCEPT_TIME, 4, 3), number)
         self.accepted = np.where(number > days.number(at_once // DAY), self._office(number, Draw.ACCEPT_TIME), at_once)
         u = self.u(Draw.OUTCOME)
@@ -223,13 +223,14 @@ class _Living:
         began = self.accepted // DAY
         number = days.number(began)
         limit = m.limit[self.matter]
-        months_on = began + 28 * limit
-        calendar = np.select([m.unit[self.matter] == 1, m.unit[self.matter] == 2], [began + limit, months_on], began)
+        by_receipt = m.by_receipt[self.matter]
+        start = np.where(by_receipt, self.day, began)
+        # Months are taken short, so that what is meant to be in time is.
+        calendar = start + np.select([m.unit[self.matter] == 1, m.unit[self.matter] == 2], [limit, 28 * limit], 0)
         # A last day that is a rest day moves to the next working day.
-        room = np.where(m.unit[self.matter] == 0, limit, days.number(calendar) + ~days.working(calendar) - number)
-        room = np.where(m.by_receipt[self.matter], self.received_number + self.correction_days + limit - number, room)
-        room = np.maximum(room, 0)
-        self.due_on = np.where(m.unit[self.matter] == 0, days.day_of(number + room), np.maximum(calendar, began))
+        last = np.where(m.unit[self.matter] == 0, days.number(start) + limit, days.number(calendar) + ~days.working(calendar))
+        room = np.maximum(last + np.where(by_receipt, self.correction_days, 0) - number, 0)
+        self.due_on = days.day_of(number + room)
 
         normal = np.exp(0.69 + 0.98 * _normal()[self.bits(Draw.DURATION, 4, 4096)])
         taken = np.minimum(normal.astype(np.int64), room)
@@ -248,9 +249,12 @@ class _Living:
         # Lateness clusters in few departments, grows with the number of materials, and after long rests.
         weight = np.array([d.late_weight for d in self.world.places.departments])[m.department[self.matter]]
         rested = days.day_of(number) - days.day_of(np.maximum(number - 1, 1)) > 3
-        chance = 0.00045 * weight * np.where(rested, 4.0, 1.0) * np.where(self.immediate, 0.35, 1.0) * np.minimum(m.materials[self.matter], 6) / 3
-        self.is_late = (self.u(Draw.LATE) < chance) & ~extended & self.goes_on
-        taken = np.where(self.is_late, room + 1 + self.bits(Draw.LATE_BY, 0, 12), taken)
+        chance = 0.0003 * weight * np.where(rested, 4.0, 1.0) * np.where(self.immediate, 0.35, 1.0) * np.minimum(m.materials[self.matter], 6) / 3
+        slack = m.slack[self.matter]
+        self.is_late = (self.u(Draw.LATE) < chance) & ~extended & self.goes_on & (slack > 0)
+        # Nearly always within the statutory limit.
+        reach = np.where(self.bits(Draw.LATE_BY, 8, 100) < 97, np.minimum(slack, 12), 12)
+        taken = np.where(self.is_late, room + 1 + self.bits(Draw.LATE_BY, 0, 1 << 20) % reach.clip(1), taken)
         self.never = self.goes_on & (self.u(Draw.LATE) > 0.9997) & ~self.immediate
 
         outcome = self.u(Draw.OUTCOME)
@@ -301,7 +305,10 @@ class _Living:
         issued = np.where(wait == 0, soon, self._office(self.days.number(completed // DAY) + wait, Draw.ISSUED))
         self._set(Step.ISSUED, issued, certified)
         delivered = certified & (self.u(Draw.DELIVERED) < np.where(self.online, 0.55, 0.12))
-        self._set(Step.DELIVERED, issued + DAY + self.bits(Draw.DELIVERED, 0, 4320) * MINUTE, delivered)
+        # A licence without a certificate is a decision, which is handed over all the same.
+        paper = ~certified & (m.type_code[self.matter] == 0) & (self.outcome == 0) & goes_on & ~self.never
+        handed = np.where(paper, soon, issued + DAY + self.bits(Draw.DELIVERED, 0, 4320) * MINUTE)
+        self._set(Step.DELIVERED, handed, delivered | paper)
         self._after_the_fact()
         slow = self.u(Draw.REPORTED) > 0.975
         gap = np.where(slow, (3 * 1440 + self.bits(Draw.REPORTED, 0, 7200)), 10 + self.bits(Draw.REPORTED, 0, 1400)) * MINUTE
@@ -312,7 +319,7 @@ class _Living:
     def _after_the_fact(self) -> None:
         """Departments with systems of their own write some cases in one go: all steps within a minute."""
         own = np.array([d.has_own_system for d in self.world.places.departments])[self.world.matters.department[self.matter]]
-        hasty = own & self.immediate & (self.u(Draw.STEPS) < 0.055) & ~self.online & (self.times[:, Step.CORRECTION_ASKED] == NULL) & self.goes_on
+        hasty = own & self.immediate & (self.u(Draw.STEPS) < 0.075) & ~self.online & (self.channel != 4) & (self.times[:, Step.CORRECTION_ASKED] == NULL) & self.goes_on
         rows = np.flatnonzero(hasty & (self.completed - self.times[:, Step.RECEIVED] < DAY))
         minute = self.times[rows, Step.RECEIVED] // MINUTE * MINUTE
         self.times[rows, Step.HANDLED] = self.handled_end[rows] = NULL

@@ -55,8 +55,8 @@ _SEASONS = {
 class Matters:
     """The matters as rows of the contract and as arrays, index by index.
 
-    ``limit`` is the promised limit, ``unit`` 0 working days, 1 calendar days, 2 months; ``certificate``
-    an index into ``certificates``, −1 for none; ``scene`` 0 ordinary, 1 not on line, 2 engineering,
+    ``limit`` is the promised limit, ``unit`` 0 working days, 1 calendar days, 2 months; ``slack`` the
+    working days from the promised to the statutory limit (about); ``certificate`` an index into ``certificates``, −1 for none; ``scene`` 0 ordinary, 1 not on line, 2 engineering,
     3 street; ``cdf`` the chance of each matter by month (12 rows), then the same for rest days.
     """
 
@@ -66,6 +66,7 @@ class Matters:
     immediate: npt.NDArray[np.bool_]
     limit: Ints
     unit: Ints
+    slack: Ints
     by_receipt: npt.NDArray[np.bool_]
     certificate: Ints
     years: Ints
@@ -119,6 +120,7 @@ def matters() -> Matters:
         immediate=immediate,
         limit=np.array([int(d["promised"]) for d in drafts]),
         unit=np.array([("wd", "cd", "month").index(d["unit"]) for d in drafts]),
+        slack=np.array([(int(d["statutory"]) - int(d["promised"])) // (2 if d["unit"] == "cd" else 1) for d in drafts]),
         by_receipt=np.array(["receipt" in fs for fs in flags]),
         certificate=np.array([names.index(d["certificate"]) if d["certificate"] else -1 for d in drafts]),
         years=np.array([int(d["years"] or 0) for d in drafts]),

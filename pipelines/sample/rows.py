@@ -12,7 +12,20 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.domain.codes import code_tables
-from pipelines.sample.columns import NULL, Chars, Coded, Frame, Ints, Numbers, digits, instants, matrix, repeated, words
+from pipelines.sample.columns import (
+    NULL,
+    Chars,
+    Coded,
+    Frame,
+    Ints,
+    Numbers,
+    digits,
+    instants,
+    matrix,
+    repeated,
+    some,
+    words,
+)
 from pipelines.sample.days import Draw, mixed
 from pipelines.sample.lives import CHANNELS, OUTCOMES, SPECIAL_KINDS, Lives, Step, World
 from pipelines.sample.places import DIVISION
@@ -125,10 +138,10 @@ class Rows:
 
     @cached_property
     def _dates(self) -> npt.NDArray[np.uint8]:
-        day = self.lives.day.astype("datetime64[D]")
-        month = day.astype("datetime64[M]")
-        number = (day.astype("datetime64[Y]").astype(np.int64) + 1970) * 10_000 + (month.astype(np.int64) % 12 + 1) * 100
-        return digits(number + (day - month).astype(np.int64) + 1, 8)
+        first = int(self.lives.day.min(initial=1 << 30))
+        span = np.arange(first, int(self.lives.day.max(initial=first)) + 1)
+        texts = np.datetime_as_string(span.astype("datetime64[D]")).tolist()
+        return np.asarray(matrix([t.replace("-", "") for t in texts])[self.lives.day - first])
 
     def paper(self, rows: Ints, kind: str, copy: Ints | None = None) -> npt.NDArray[np.uint8]:
         """Numbers of papers such as 样人社受字〔2025〕第0603000123号: unique in body, kind and year."""
@@ -162,9 +175,9 @@ class Rows:
         promised = ~m.immediate[matter]
         certificate = m.certificate[matter]
         reported = np.where(life.reported[rows] > self.horizon, NULL, life.reported[rows])
-        number = np.where(is_issued[:, None], self.paper(rows, "证", np.zeros(len(rows), np.int64)), 0).astype(np.uint8)
-        acceptance = np.where(is_accepted[:, None], self.paper(rows, "受"), 0).astype(np.uint8)
-        agents = np.where(agent[:, None], people.resident_ids(mixed(who, 11) % np.uint64(people.persons)), 0).astype(np.uint8)
+        number = some(rows, is_issued, lambda r: self.paper(r, "证", np.zeros(len(r), np.int64)))
+        acceptance = some(rows, is_accepted, lambda r: self.paper(r, "受"))
+        agents = some(who, agent, lambda w: people.resident_ids(mixed(w, 11) % np.uint64(people.persons)))
         engineering = m.scene[matter] == 2
         online = (channel == 1) | (channel == 2)
         text = Coded
@@ -174,7 +187,7 @@ class Rows:
             "applicant_name": text(names, people.names), "applicant_id_type_code": text(is_firm.astype(np.int8), w.id_types),
             "applicant_id": Chars(people.identifiers(who)),
             "contact_name": text(np.where(agent, contact, -1), people.names), "contact_id_type_code": text(np.where(agent, 0, -1).astype(np.int8), w.id_types),
-            "contact_id": Chars(agents), "contact_phone": text(people.phone(who), people.phones),
+            "contact_id": agents, "contact_phone": text(people.phone(who), people.phones),
             "postcode": text(np.full(len(rows), 11, np.int8), w.common), "address": text(people.address(who), people.addresses),
             "legal_representative": text(np.where(is_firm, contact, -1), people.names),
             "channel_code": text(channel.astype(np.int8), w.channels),
@@ -183,26 +196,32 @@ class Rows:
             "region_code": text(life.street[rows].astype(np.int8), w.streets), "received_at": instants(received),
             "department_name": text(department, w.department_names), "department_code": text(department, w.department_codes),
             "accepted_by": text(np.where(is_accepted, self.staff(self.desk[rows], life.draw[Draw.STAFF][rows]), -1), people.names),
-            "accepted_at": instants(accepted), "acceptance_number": Chars(acceptance),
+            "accepted_at": instants(accepted), "acceptance_number": acceptance,
             "source_promised_due_on": Numbers(np.where(is_accepted, life.due_on[rows], NULL), pa.date32()),
             "completed_by": text(np.where(is_done, self.staff(department, life.draw[Draw.STAFF][rows] >> 8), -1), people.names), "completed_at": instants(done),
-            "result_certificate_name": text(np.where(is_issued, certificate, -1), w.certificates), "result_certificate_number": Chars(number),
+            "result_certificate_name": text(np.where(is_issued, certificate, -1), w.certificates), "result_certificate_number": number,
             "result_description": text(np.where(is_done, life.outcome[rows], -1), w.results),
             "result_validity": text(np.where(is_issued, m.years[matter], -1), w.years), "result_issuer": text(np.where(is_issued, department, -1), w.department_names),
             "is_result_posted": Numbers(np.where(is_issued, life.at(Step.DELIVERED)[rows] != NULL, -1).astype(np.int8), pa.bool_()),
             "is_fee_charged": Numbers(m.fee[matter], pa.bool_()), "outcome_code": text(np.where(is_done, life.outcome[rows], -1), w.outcomes),
-            "window_code": text(self._window(rows), w.windows),
+            "window_code": text(self.windows[rows], w.windows),
             "is_commitment": Numbers(m.commitment[matter] & (detail % 10 < 8), pa.bool_()),
             "is_tolerance": Numbers(promised & ((detail >> 8) % 1000 < 6), pa.bool_()),
             "reported_at": instants(reported), "updated_at": instants(changed),
         }, len(rows))  # fmt: skip
 
-    def _window(self, rows: Ints) -> Ints:
-        channel, p = self.lives.channel[rows], self.world.places
-        owner = np.where(channel == 5, self.desk[rows], self.department[rows])
-        spread = self.lives.draw[Draw.STAFF][rows] >> 16
-        window = p.first_window[owner] + spread % p.window_count[owner]
-        return np.where((channel == 0) | (channel == 5), window, -1).astype(np.int32)
+    @cached_property
+    def windows(self) -> Ints:
+        """Window where each case came in, −1 where at none."""
+        channel, p = self.lives.channel, self.world.places
+        owner = np.where(channel == 5, self.desk, self.department)
+        window = p.first_window[owner] + (self.lives.draw[Draw.STAFF] >> 16) % p.window_count[owner]
+        return np.where((channel == 0) | (channel == 5), window, -1).astype(np.int16)
+
+    @cached_property
+    def before(self) -> Ints:
+        """How many steps each case has taken up to each step, whatever part of them is seen."""
+        return np.cumsum(self.lives.times != NULL, axis=1, dtype=np.int32)
 
     # events
 
@@ -226,8 +245,6 @@ class Rows:
         """Rows of the subject case_event."""
         life, w, people, n = self.lives, self.words, self.world.people, len(case)
         begin, end = self._span(case, step)
-        # The number of a case's earlier steps, whatever part of them is asked for.
-        before = np.cumsum(life.times != NULL, axis=1, dtype=np.int32)
         at_desk = (step <= Step.REFUSED) & (step != Step.QUEUED)
         department = np.where(at_desk, self.desk[case], self.department[case]).astype(np.int16)
         staff = life.draw[Draw.STAFF][case] + step.astype(np.uint32) * np.uint32(7)
@@ -238,13 +255,13 @@ class Rows:
         opinion[~_among(tuple(_OPINIONS))[step]] = -1
         action = np.where(_among(PASSED), 3, np.where(_among(RETURNED), 4, 5)).astype(np.int8)[step]
         return Frame({
-            "case_number": Coded(case.astype(np.int32), self.case_words), "sequence": Numbers(before[case, step], pa.int32()),
+            "case_number": Coded(case.astype(np.int32), self.case_words), "sequence": Numbers(self.before[case, step], pa.int32()),
             "activity_code": Coded(step, w.activities), "activity": Coded(step, w.activity_names), "action": Coded(action, w.common),
             "actor": Coded(actor, people.names), "opinion": Coded(opinion, w.opinions),
             "occurred_at": instants(begin), "ended_at": instants(end),
             "department_name": Coded(department, w.department_names), "department_code": Coded(department, w.department_codes),
             "step_state_code": Coded((end != NULL).astype(np.int8), w.common), **self._special(case, step, begin, end),
-            "window_code": Coded(np.where(at_desk, self._window(case), -1), w.windows), "updated_at": instants(changed),
+            "window_code": Coded(np.where(at_desk, self.windows[case], -1), w.windows), "updated_at": instants(changed),
         }, n)  # fmt: skip
 
     def _special(self, case: Ints, step: Ints, begin: Ints, end: Ints) -> dict[str, Coded | Numbers]:
@@ -253,7 +270,7 @@ class Rows:
         paused, extended = np.flatnonzero(step == Step.SUSPENDED), np.flatnonzero(step == Step.EXTENDED)
         none8 = np.full(n, -1, np.int8)
 
-        def some(pause: Ints | int, extension: Ints | int, start: Ints = none8) -> Ints:
+        def sparse(pause: Ints | int, extension: Ints | int, start: Ints = none8) -> Ints:
             out = start.copy()
             out[paused], out[extended] = pause, extension
             return out
@@ -263,12 +280,12 @@ class Rows:
         closed = np.where(end[paused] == NULL, -1, 9)
         written = self.lives.draw[Draw.SPECIAL][case[paused]] % 100
         return {
-            "special_name": Coded(some(kind, len(SPECIAL_KINDS)), self._special_names), "special_code": Coded(some(1, 0), w.common),
-            "special_started_at": instants(some(begin[paused], begin[extended], none64)), "special_reason": Coded(some(8, 10), w.common),
-            "special_ended_at": instants(some(end[paused], NULL, none64)), "special_result": Coded(some(closed, -1), w.common),
-            "special_kind_code": Coded(some(kind, -1), w.special_kinds),
-            "has_written_notice": Numbers(some(np.select([written < 92, written < 98], [1, -1], 0), 1), pa.bool_()),
-            "extension_days": Numbers(some(-1, self.lives.extension_days[case[extended]], np.full(n, -1, np.int32)), pa.int32()),
+            "special_name": Coded(sparse(kind, len(SPECIAL_KINDS)), self._special_names), "special_code": Coded(sparse(1, 0), w.common),
+            "special_started_at": instants(sparse(begin[paused], begin[extended], none64)), "special_reason": Coded(sparse(8, 10), w.common),
+            "special_ended_at": instants(sparse(end[paused], NULL, none64)), "special_result": Coded(sparse(closed, -1), w.common),
+            "special_kind_code": Coded(sparse(kind, -1), w.special_kinds),
+            "has_written_notice": Numbers(sparse(np.select([written < 93, written < 99], [1, -1], 0), 1), pa.bool_()),
+            "extension_days": Numbers(sparse(-1, self.lives.extension_days[case[extended]], np.full(n, -1, np.int32)), pa.int32()),
         }
 
     @cached_property
