@@ -31,6 +31,7 @@ _MASKS = {
     Personal.TEXT: sql_mask_text,
 }
 _TYPE_NAMES = {"TIMESTAMPTZ": "日期时间", "DATE": "日期", "INTEGER": "整数", "BOOLEAN": "是或否"}
+_SOMEBODYS = "1[0-9]{10}|[0-9]{15}|[0-9]{17}[0-9Xx]"
 PACKAGE_COLUMNS = {
     "_file_id": "INTEGER",
     "_file_row": "BIGINT",
@@ -197,9 +198,10 @@ def _record_key(source: Source) -> str:
 
 
 def _masked(source: Source, mapped: Mapping[str, FieldSpec], available: Mapping[str, str]) -> str:
-    """JSON of the mapped columns only: personal ones masked by their kind, text as free text, the rest as in messages.
+    """JSON of the mapped columns only, personal ones masked by their kind.
 
-    A value in a column that should hold a date or a number may be anything, where the columns of a row have slipped.
+    The columns of a bad row may have slipped: a value that should be a date or a number is shown as in messages,
+    and other text as it stands unless all of it looks like somebody's number.
     """
     specs, types = columns(source.contract), sql_columns(source.contract)
     parts: dict[str, str] = {}
@@ -209,6 +211,10 @@ def _masked(source: Source, mapped: Mapping[str, FieldSpec], available: Mapping[
         text = f"CAST({name('s.' + spec.column)} AS VARCHAR)"
         personal = specs[field].personal
         if personal or spec.column not in parts:
-            mask = _MASKS[personal] if personal else sql_mask_text if types[field] == "VARCHAR" else shown
+            mask = _MASKS[personal] if personal else _guarded if types[field] == "VARCHAR" else shown
             parts[spec.column] = mask(text)
     return "CAST(to_json({" + ", ".join(f"{literal(column)}: {value}" for column, value in parts.items()) + "}) AS VARCHAR)"
+
+
+def _guarded(text: str) -> str:
+    return f"(CASE WHEN regexp_full_match({text}, '{_SOMEBODYS}') THEN {sql_mask_identifier(text)} ELSE {text} END)"

@@ -6,6 +6,7 @@ it was read have changed: then it is dropped and its files are read again.
 What does not belong here: how rows are read and merged.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +19,8 @@ import structlog
 from models.domain.errors import YiwangError
 from pipelines.sources.merge import Manifest
 
+_RUNTIME = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "CRITICAL"}
 _CONFIG = {
-    "runtime.dlthub_telemetry": False,
-    "runtime.log_level": "CRITICAL",
     "load.workers": 1,
     "load.raise_on_max_retries": 1,
     "load.delete_completed_jobs": True,
@@ -65,6 +65,7 @@ def load(folder: Path, name: str, batches: Callable[[], Iterator[pa.RecordBatch]
     Raises:
         YiwangError: As raised by ``batches`` or ``receive``; other errors of theirs as they are.
     """
+    _silence()
     import dlt
 
     received = False
@@ -87,9 +88,15 @@ def load(folder: Path, name: str, batches: Callable[[], Iterator[pa.RecordBatch]
     return received
 
 
+def _silence() -> None:
+    # dlt reads these once, when it is first used; its telemetry would start by default.
+    os.environ.update(_RUNTIME)
+
+
 @contextmanager
 def _pipeline(folder: Path, name: str, receive: Receive) -> Iterator[Any]:
-    import dlt  # half a second, and only needed where there is something to load
+    _silence()
+    import dlt  # imported late: half a second, and only where there is something to load
     from dlt.pipeline.exceptions import PipelineStepFailed
 
     # One file per package, one job, in this thread: the merge is one transaction on one connection.

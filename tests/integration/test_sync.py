@@ -494,3 +494,26 @@ def test_the_lock_is_held_by_one_process_and_vanishes_with_it(home: SyncHome) ->
             other.wait()
     with service.run_lock(home.settings):
         pass
+
+
+QUIET = """
+import socket, sys, threading
+from pathlib import Path
+from models.domain.settings import Settings
+from tests.support.sync import SyncHome
+def refuse(*arguments, **named):
+    raise SystemExit("network")
+socket.getaddrinfo = socket.socket.connect = refuse
+SyncHome(Path(sys.argv[1]), Settings(home=Path(sys.argv[1]) / "home")).sync()
+sys.stdout.write(",".join(sorted(thread.name for thread in threading.enumerate())))
+"""
+
+
+def test_nothing_is_told_to_anybody(home: SyncHome) -> None:
+    home.configure(REGION)
+    home.csv("region.csv", ["region_code"], [["1"]])
+    command = [sys.executable, "-c", QUIET, str(home.folder)]
+    environment = {**os.environ, "HOME": str(home.folder / "user")}
+    done = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout == "MainThread" and "leaked" not in done.stderr
+    assert not (home.folder / "user").exists()
