@@ -257,8 +257,10 @@ def write(frame: Frame, schema: pa.Schema, path: Path) -> None:
         part = frame.part(start, ROW_GROUP)
         table = part.table(schema)
         if writer is None:
+            # Instants hardly shrink: left as they are, they are written and read faster.
+            packed = {n: "none" if pa.types.is_timestamp(table.schema.field(n).type) else "snappy" for n in table.column_names}
             writer = pq.ParquetWriter(
-                temporary, table.schema, compression="snappy", use_dictionary=coded, store_schema=False,
+                temporary, table.schema, compression=packed, use_dictionary=coded, store_schema=False,
                 dictionary_pagesize_limit=16 << 20, write_statistics=bounded, write_batch_size=16_384,
             )
         writer.write_table(table, row_group_size=ROW_GROUP)

@@ -39,6 +39,8 @@ FORMAT = 1
 STAGE = "生成样例城市"
 BAD_SHARES = {"normal": 0.001, "stress": 0.02}
 """Share of bad reviews among active ones, by profile; ``stress`` exercises flows and is not realistic."""
+CHUNK_CASES = 60_000
+"""Cases of an ordinary chunk at most: a large city is drawn in fewer days at a time, so that memory stays bounded."""
 MOVING = ("case", "case_event", "certificate", "review")
 _FIXED_DATES = {"issued_on", "valid_from", "valid_to"}
 _EARLIEST, _LATEST = date(2016, 1, 1), date(2040, 12, 31)
@@ -90,7 +92,7 @@ def write_sample(
         errors: Share of the records of cases, events, certificates, reviews and matters with a planted error.
         profile: ``normal``, or ``stress`` with 2 % bad reviews.
         progress: Receiver of progress, in days.
-        chunk_days: Days that are drawn together: memory against speed, never content.
+        chunk_days: Days that are drawn together at most: memory against speed, never content.
 
     Raises:
         YiwangError: YW-SAMPLE-001 where an argument makes no sense.
@@ -206,8 +208,9 @@ class _Writer:
         first = max(self.since, self.before + 1 - results.LOOK_BACK) if self.manifest["until"] else self.since
         months = _months(self.before + 1, self.last)
         self.progress.start(STAGE, self.last - first + 1)
-        for start in range(first, self.last + 1, self.chunk_days):
-            day = np.arange(start, min(start + self.chunk_days, self.last + 1))
+        step = max(1, min(self.chunk_days, int(CHUNK_CASES / self.manifest["rate"])))
+        for start in range(first, self.last + 1, step):
+            day = np.arange(start, min(start + step, self.last + 1))
             self._chunk(day, sizes[day - self.since], months)
             while len(months) > 1 and months[0][1] <= day[-1]:
                 self._flush(months.pop(0))
