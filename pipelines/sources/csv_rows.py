@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.sources.config import Source
-from pipelines.sources.files import CsvForm, DataFile, as_utf8, unreadable
+from pipelines.sources.files import CsvForm, DataFile, as_utf8, path_literal, unreadable
 from pipelines.sources.mapping import package_columns, select
 from pipelines.sources.store import literal, name
 
@@ -37,7 +37,7 @@ def rows(
         # row_number() follows the file only while the order of insertion is kept.
         connection.execute("SET preserve_insertion_order = true")
         relation = (
-            f"(SELECT *, {file.file_id} AS _file_id, row_number() OVER () AS _file_row FROM read_csv({literal(str(path))}, "
+            f"(SELECT *, {file.file_id} AS _file_id, row_number() OVER () AS _file_row FROM read_csv({path_literal(path)}, "
             f"columns = {types}, auto_detect = false, header = true, delim = {literal(form.delimiter)}, quote = '\"', escape = '\"', "
             "store_rejects = true, rejects_table = '_rejected', rejects_scan = '_rejected_scans', rejects_limit = 0))"
         )

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from glob import escape
 from itertools import islice
 from pathlib import Path
 
@@ -98,8 +99,6 @@ def changed_files(connection: duckdb.DuckDBPyConnection, source: Source, files: 
             [source.name, source.subject],
         ).fetchall()
     }
-    highest = connection.execute("SELECT coalesce(max(file_id), 0) FROM ops.source_file").fetchone()
-    next_id = (highest[0] if highest else 0) + 1
     settings = settings_digest(source)
     changed = []
     for file in files:
@@ -111,7 +110,7 @@ def changed_files(connection: duckdb.DuckDBPyConnection, source: Source, files: 
             connection.execute("UPDATE ops.source_file SET mtime_ns = ? WHERE file_id = ?", [file.mtime_ns, file_id])
             continue
         if not file_id:
-            file_id, next_id = next_id, next_id + 1
+            ((file_id,),) = connection.execute("SELECT nextval('ops.file_number')").fetchall()
         changed.append(replace(file, fingerprint=current, file_id=file_id))
     return changed
 
@@ -139,6 +138,11 @@ def unreadable(file: DataFile, detail: str) -> YiwangError:
     return YiwangError("YW-SYNC-004", path=file.shown, detail=detail)
 
 
+def path_literal(path: Path) -> str:
+    """A path for DuckDB's readers, which would take ``*``, ``?`` and ``[`` in a name for patterns."""
+    return literal(escape(str(path)))
+
+
 def parquet_columns(connection: duckdb.DuckDBPyConnection, file: DataFile) -> dict[str, str]:
     """Column → DuckDB type of a Parquet file.
 
@@ -146,7 +150,7 @@ def parquet_columns(connection: duckdb.DuckDBPyConnection, file: DataFile) -> di
         YiwangError: YW-SYNC-004 where it is not a whole Parquet file.
     """
     try:
-        rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(file.path))})").fetchall()
+        rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({path_literal(file.path)})").fetchall()
     except duckdb.Error as error:
         raise unreadable(file, "不是完整的 Parquet 文件，可能没有传完") from error
     return {row[0]: row[1] for row in rows}

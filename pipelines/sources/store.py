@@ -101,6 +101,9 @@ def prepare(settings: Settings) -> None:
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
             for column, sql_type in table_columns.items():
                 connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name(column)} {sql_type}")
+        # Numbers of files are never given twice: a package left by a kill holds its own until it is resumed.
+        used = connection.execute("SELECT coalesce(max(file_id), 0) + 1 FROM ops.source_file").fetchone()
+        connection.execute(f"CREATE SEQUENCE IF NOT EXISTS ops.file_number START {used[0] if used else 1}")
         labels = [
             {"code_table": table, "code": code, "label": label} for table, codes in code_tables().items() for code, label in codes.items()
         ]

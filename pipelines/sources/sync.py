@@ -23,6 +23,7 @@ from pipelines.sources.files import (
     format_of,
     list_files,
     parquet_columns,
+    path_literal,
     settings_digest,
     unreadable,
 )
@@ -142,7 +143,7 @@ class _Reader:
     def _broken(self, files: list[DataFile]) -> DataFile | None:
         for file in files:
             try:
-                self._connection.execute(f"SELECT max(hash(COLUMNS(*))) FROM read_parquet({literal(str(file.path))})").fetchall()
+                self._connection.execute(f"SELECT max(hash(COLUMNS(*))) FROM read_parquet({path_literal(file.path)})").fetchall()
             except duckdb.Error:
                 return file
         return None
@@ -154,7 +155,7 @@ def stream(connection: duckdb.DuckDBPyConnection, query: str, size: int) -> Iter
 
 
 def _paths(files: Sequence[DataFile]) -> str:
-    return "[" + ", ".join(literal(str(file.path)) for file in files) + "]"
+    return "[" + ", ".join(path_literal(file.path) for file in files) + "]"
 
 
 def _no_rows(source: Source) -> str:

@@ -256,6 +256,18 @@ def test_a_file_without_rows_is_fine(home: SyncHome, form: str) -> None:
     assert home.one().files == 0
 
 
+@pytest.mark.parametrize("name", ["a[1].%s", "b 'quoted'.%s", "c (副本)?.%s", "d*.%s"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_any_file_name_will_do(home: SyncHome, name: str, form: str) -> None:
+    home.configure(REGION | {"location": f"*.{form}"})
+    if form == "csv":
+        home.csv(name % form, ["region_code"], [["1"]])
+    else:
+        pq.write_table(pa.table({"region_code": ["1"]}), home.folder / (name % form))
+    assert numbers(home.one()) == {"rows_read": 1, "inserted": 1}
+    assert home.rows("SELECT path FROM ops.source_file") == [name % form]
+
+
 def test_files_with_different_columns_are_read_and_drift_is_reported(home: SyncHome) -> None:
     home.configure(REGION | {"location": "region*.parquet"})
     pq.write_table(pa.table({"region_code": ["1"], "region_name": ["甲"]}), home.folder / "region1.parquet")

@@ -162,6 +162,23 @@ def test_a_left_over_package_is_resumed_not_read_again(before: Path, tmp_path: P
     assert [count.rows_read for count in counts] == [0, 120, 240]
 
 
+def test_files_read_before_a_left_over_package_is_resumed_keep_apart_from_it(before: Path, expected: dict[str, Any], tmp_path: Path) -> None:
+    """New files that another subject brings in the meantime must not take the numbers that the package holds."""
+    folder = tmp_path / "city"
+    shutil.copytree(before, folder)
+    assert start(folder, "after the extraction").wait() == -signal.SIGKILL
+    home = open_home(folder)
+    home.yml.write_text(home.yml.read_text().replace("location: region.csv", "location: region*.csv"))
+    home.csv("region_new.csv", ["region_code"], [["new"]])
+    home.sync(["region"])
+    found = outcome(home, home.sync())
+    assert {name: found[name] for name in ("case", "case_event", "quarantine", "sources of rows")} == {
+        name: expected[name] for name in ("case", "case_event", "quarantine", "sources of rows")
+    }
+    assert len(found["files"]) == len(expected["files"]) + 1
+    assert home.rows("SELECT count(*) FROM ops.source_file GROUP BY file_id HAVING count(*) > 1") == []
+
+
 def test_a_left_over_package_of_other_settings_is_dropped(before: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "city"
     shutil.copytree(before, folder)
