@@ -43,5 +43,5 @@ def run_figures(settings: Settings) -> RunFigures:
 
 
 def _rows(reader: duckdb.DuckDBPyConnection, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = reader.execute(sql, list(parameters)).to_arrow_table().to_pylist()
+    rows: list[dict[str, Any]] = reader.sql(sql, params=list(parameters)).to_arrow_table().to_pylist()
     return rows

@@ -32,7 +32,7 @@ def sync_counts(settings: Settings, run: RunRef) -> list[dict[str, Any]]:
     """What the run did with the rows of each source and subject: rows of ``ops.sync_count``."""
     with warehouse(settings) as connection:
         query = "SELECT * FROM ops.sync_count WHERE run_id = ? ORDER BY source, subject"
-        rows: list[dict[str, Any]] = connection.execute(query, [run.run_id]).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = connection.sql(query, params=[run.run_id]).to_arrow_table().to_pylist()
     return rows
 
 
