@@ -169,7 +169,7 @@ class Planter:
             return rows, ledger
         rng = np.random.Generator(np.random.Philox(key=[self.world.seed, 2]))
         promised = [i for i in np.argsort(-share, kind="stable")[170:] if rows[i]["promised_limit"]]
-        each = max(1, round(len(rows) * self.rate / len(MATTER_KINDS)))
+        each = min(max(1, round(len(rows) * self.rate / len(MATTER_KINDS))), len(promised) // len(MATTER_KINDS))
         for place, i in enumerate(rng.choice(promised, each * len(MATTER_KINDS), replace=False)):
             row, kind = rows[i], list(MATTER_KINDS)[place % len(MATTER_KINDS)]
             name, wrong = {

@@ -75,7 +75,7 @@ class CertificateNumbers:
 
 
 def certificate_places(rows: Rows) -> tuple[Ints, Ints, Ints]:
-    """Case, copy (0, or 1 for a second holder) and when it was issued; a few never reach the store."""
+    """Case, copy (0, or 1 for a duplicate 副本) and when it was issued; a few never reach the store."""
     life = rows.lives
     u = life.u(Draw.CERTIFICATE)
     issued = rows.when(Step.ISSUED)
@@ -92,8 +92,7 @@ def certificates(rows: Rows, numbers: CertificateNumbers, case: Ints, copy: Ints
     day = changed // DAY
     years = m.years[matter]
     until = np.where(years == 0, len(_day_words()) - 1, day + (years * 365.25).astype(np.int64) - 1 - _FIRST_TEXT_DAY)
-    # The second holder of a certificate is another person.
-    holder = np.where(copy == 0, life.applicant[case], (mixed(life.applicant[case], 14) % np.uint64(people.persons)).astype(np.int64))
+    holder = life.applicant[case]
     state = life.draw[Draw.CERTIFICATE_STATE][case]
     mixes = mixed(life.draw[Draw.CERTIFICATE_STATE][case].astype(np.uint64) << np.uint64(20) | life.serial[case].astype(np.uint64), 30)
     digest = np.column_stack([mixed(mixes, 31 + i) for i in range(4)]).view(np.uint8)

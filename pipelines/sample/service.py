@@ -134,7 +134,7 @@ def _check(cases: int, since: date, until: date, errors: float, profile: str, ch
     problems = {
         "办件数须在 1 到 20000000 之间": 1 <= cases <= 20_000_000,
         f"日期须在 {_EARLIEST} 到 {_LATEST} 之间，且起始日不晚于截止日": _EARLIEST <= since <= until <= _LATEST,
-        "错误比例须在 0 到 0.1 之间": 0 <= errors <= 0.1,
+        "错误比例须在 0 到 0.5 之间": 0 <= errors <= 0.5,
         f"profile 只能是 {'、'.join(BAD_SHARES)}": profile in BAD_SHARES,
         "chunk_days 须为正数": chunk_days > 0,
     }

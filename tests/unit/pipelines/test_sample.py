@@ -117,6 +117,11 @@ def test_the_same_call_again_does_nothing_and_a_killed_one_is_cleaned_up(tmp_pat
     assert len(table(tmp_path, "case")) >= 300
 
 
+def test_a_city_full_of_errors_can_be_written(tmp_path: Path) -> None:
+    summary = write_sample(tmp_path, 300, UNTIL, since=date(2026, 2, 1), errors=0.5)
+    assert sum(summary.planted.values()) > 500
+
+
 def test_exactly_as_many_cases_as_asked(city: Path) -> None:
     assert len(table(city, "case")) == 2000
 
@@ -197,7 +202,7 @@ def test_a_case_agrees_with_its_events(city: Path) -> None:
         pd.testing.assert_series_equal(own.sort_index(), cases[field].dropna().sort_index(), check_names=False)
 
 
-@pytest.mark.parametrize("wrong", [{"cases": 0}, {"errors": 0.5}, {"profile": "wild"}, {"since": date(2027, 1, 1)}, {"since": date(1999, 1, 1)}, {"chunk_days": 0}])
+@pytest.mark.parametrize("wrong", [{"cases": 0}, {"errors": 0.6}, {"profile": "wild"}, {"since": date(2027, 1, 1)}, {"since": date(1999, 1, 1)}, {"chunk_days": 0}])
 def test_arguments_without_sense_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(YiwangError, match="样例参数有误"):
         write_sample(tmp_path, **({"cases": 10, "until": UNTIL} | wrong))  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Planted errors: every kind is there, the ledger finds each one, and undoing them gives the right city."""
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -98,6 +99,12 @@ def test_about_as_many_records_as_asked_are_wrong(cities: tuple[Path, Path], led
     single = ledger[(ledger.subject == subject) & ~ledger.kind.isin(["same_minute", "reversed_scale"])]
     struck = len(single.drop_duplicates(["file", "file_row", "key"]))
     assert 0.015 < struck / total < 0.025
+
+
+def test_the_page_lists_every_kind() -> None:
+    page = (Path(__file__).parents[3] / "docs/sample.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \| (\w+) \| (\S.*?) \|$", page, re.MULTILINE))
+    assert listed == {(code, subject, title) for code, (subject, title) in catalogue().items()}
 
 
 def test_errors_do_not_touch_what_drives_the_shape(ledger: pd.DataFrame) -> None:
