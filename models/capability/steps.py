@@ -12,6 +12,7 @@ from models.capability.systems import System
 NO_DENOMINATOR = "no_denominator"
 BELOW_MINIMUM = "below_minimum"
 NOTHING_SCORED = "no_indicator_scored"
+TOO_FEW_SCORED = "too_few_indicators"
 
 _CELL = ["month", "department_code", "measure_code"]
 _ROW = ["month", "department_code"]
@@ -67,8 +68,8 @@ def aggregate(system: System, cells: pa.Table) -> pa.Table:
     """Weighted mean of the indicators that have a score: weights of the others are shared out in proportion.
 
     Returns:
-        One row a month and department: ``score`` (null with ``null_reason`` where no indicator has one),
-        ``indicators_scored``, ``indicators_total``.
+        One row a month and department: ``score`` (null where no indicator has one), ``indicators_scored``,
+        ``indicators_total``, ``null_reason`` (why there is no score, or why the score takes no rank).
     """
     weight = pc.if_else(pc.is_null(cells["score"]), pa.scalar(None, pa.float64()), cells["weight"])
     cells = cells.append_column("counted", weight).append_column("points", pc.multiply(cells["score"], weight))
@@ -76,7 +77,8 @@ def aggregate(system: System, cells: pa.Table) -> pa.Table:
         [("points", "sum"), ("counted", "sum"), ("score", "count")]
     )
     score = pc.round(pc.divide(sums["points_sum"], sums["counted_sum"]), _DIGITS)
-    reason = pc.if_else(pc.is_null(score), NOTHING_SCORED, pa.scalar(None, pa.string()))
+    few = pc.less(sums["score_count"], system.minimum_indicators)
+    reason = pc.if_else(pc.is_null(score), NOTHING_SCORED, pc.if_else(few, TOO_FEW_SCORED, pa.scalar(None, pa.string())))
     total = pa.repeat(pa.scalar(len(system.indicators), pa.int32()), sums.num_rows)
     columns = {
         "month": sums["month"], "department_code": sums["department_code"], "department_name": sums["department_name"], "score": score,
@@ -87,7 +89,7 @@ def aggregate(system: System, cells: pa.Table) -> pa.Table:
 
 def rank(totals: pa.Table) -> pa.Table:
     """Adds ``rank`` within each month, 1 for the best; equal scores share a rank and the next one is skipped."""
-    scored = totals.filter(pc.is_valid(totals["score"])).select([*_ROW, "score"])
+    scored = totals.filter(pc.is_null(totals["null_reason"])).select([*_ROW, "score"])
     scored = scored.sort_by([("month", "ascending"), ("score", "descending")])
     scored = scored.append_column("place", pa.array(range(scored.num_rows), pa.int32()))
     tied = scored.group_by(["month", "score"]).aggregate([("place", "min")]).rename_columns(["month", "score", "tied"])

@@ -52,6 +52,8 @@ class System(BaseModel):
         name: Chinese name that people see.
         year: Edition.
         label: What people must read beside every figure: 自评 where nobody else assessed.
+        minimum_indicators: Fewest indicators with a value with which a department is ranked: one judged by three
+            indicators is not compared with one judged by ten.
         indicators: At least one, codes and measures unique.
     """
 
@@ -61,6 +63,7 @@ class System(BaseModel):
     name: str = Field(min_length=1)
     year: int = Field(ge=2000, le=2100)
     label: str = Field(min_length=1)
+    minimum_indicators: int = Field(1, ge=1)
     indicators: tuple[Indicator, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

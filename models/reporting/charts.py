@@ -78,9 +78,11 @@ def line(labels: Sequence[str], values: Values, texts: Sequence[str], title: str
         *_lines(points, "line"),
         *_dots(points, "dot", 4),
     ]
-    for point, text in zip(points, texts, strict=True):
+    for i, (point, text) in enumerate(zip(points, texts, strict=True)):
         if point is not None:
-            parts.append(Markup('<text class="value" x="{}" y="{}">{}</text>').format(f"{point[0]:.1f}", f"{point[1] - 10:.1f}", text))
+            beside = [p[1] for p in (points[i - 1 : i] + points[i + 1 : i + 2]) if p]
+            below = bool(beside) and point[1] > max(beside)  # in a valley the line runs above the point
+            parts.append(Markup('<text class="value" x="{}" y="{}">{}</text>').format(f"{point[0]:.1f}", f"{point[1] + (20 if below else -10):.1f}", text))
     step = (width - 60) / max(len(labels) - 1, 1)
     for i, label in enumerate(labels):
         parts.append(Markup('<text class="tick" x="{}" y="208">{}</text>').format(f"{30 + i * step:.1f}", label))

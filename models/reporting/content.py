@@ -19,7 +19,7 @@ from models.store.drilldown import Part, drill_down, month_end
 from models.store.report import MONTHS, ReportFigures, Row, evidence_sql
 
 API = "/api/v1/warehouse"
-NULL_REASONS = {"no_denominator": "分母为零", "below_minimum": "分母不足", "no_indicator_scored": "无可评指标"}
+NULL_REASONS = {"no_denominator": "分母为零", "below_minimum": "分母不足", "no_indicator_scored": "没有可评的指标", "too_few_indicators": "可评的指标太少"}
 NO_DUE = {
     "no_limit": "事项没有承诺或法定时限", "not_accepted": "截至数据时刻尚未受理", "calendar_unpublished": "到期日超出已公布的工作日历",
     None: "其他原因",
@@ -27,8 +27,6 @@ NO_DUE = {
 SYNC_COLUMNS = {
     "rows_read": "读取", "inserted": "新增", "updated": "更新", "unchanged": "未变", "superseded": "被替代", "deleted": "删除", "quarantined": "隔离",
 }  # fmt: skip
-FEW = 0.5
-"""Share of indicators below which a total is marked as resting on too few."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,6 @@ class Line:
     rank: str
     score: str
     scored: str
-    is_few: bool
     note: str
     bar: Markup
     trend: Markup
@@ -68,8 +65,8 @@ def arrange(figures: ReportFigures) -> dict[str, Any]:
         "f": format,
         "label": figures.totals[0]["label"] if figures.totals else "自评",
         "indicators": indicators,
-        "scored": [line for line in lines if line.score != format.NOTHING],
-        "unscored": [line for line in lines if line.score == format.NOTHING],
+        "ranked": [line for line in lines if line.rank != format.NOTHING],
+        "unranked": [line for line in lines if line.rank == format.NOTHING],
         "lines": lines,
         "sync_columns": SYNC_COLUMNS,
         "subject_titles": SUBJECT_TITLES,
@@ -104,8 +101,7 @@ def _line(total: Row, cells: list[Row | None], trend: Mapping[date, float | None
         rank=format.count(total["rank"]),
         score=format.points(score),
         scored=f"{scored}/{of}",
-        is_few=score is not None and scored < FEW * of,
-        note=NULL_REASONS.get(total.get("null_reason") or "no_indicator_scored", "") if score is None else "",
+        note=NULL_REASONS.get(total.get("null_reason") or "", ""),
         bar=charts.bar(score),
         trend=charts.sparkline(values, told),
         address=f"{API}/scores/{quote(total['system_code'])}/{quote(total['department_code'])}/{total['month']:%Y-%m}",

@@ -54,7 +54,7 @@ _MONTH = """
 _TOTALS = """
     SELECT t.*, d.department_kind_code
     FROM marts.score_department_month AS t LEFT JOIN marts.dim_department AS d ON t.department_code = d.department_code
-    WHERE t.month = $month ORDER BY t.rank NULLS LAST, t.department_name
+    WHERE t.month = $month ORDER BY t.rank NULLS LAST, t.score DESC NULLS LAST, t.department_name
 """
 _TREND = """
     SELECT department_code, month, score FROM marts.score_department_month

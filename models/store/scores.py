@@ -16,7 +16,7 @@ _TABLES = {
         rank INTEGER, indicators_scored INTEGER, indicators_total INTEGER, label VARCHAR, null_reason VARCHAR""",
 }
 """Grain: a department, month and indicator of a system; a department and month of a system. ``null_reason`` says why
-there is no score."""
+there is no score, or why a department with a score has no rank."""
 
 
 class ScoreTables(Protocol):

@@ -17,7 +17,8 @@ UPDATE marts.fct_case SET is_end_before_start = false, is_matter_known = true, i
     accepted_at = received_at, correction_count = least(correction_count, 1), matter_code = (SELECT min(matter_code) FROM marts.dim_matter),
     is_certificate_due = is_certificate_due AND case_number IN (SELECT case_number FROM marts.fct_certificate),
     applicant_id_digest = sha256(case_number);
-UPDATE marts.fct_certificate SET holder_id_digest = sha256(case_number);
+UPDATE marts.fct_certificate AS t SET holder_id_digest = c.applicant_id_digest, holder_id_type_code = c.applicant_id_type_code,
+    holder_name_masked = c.applicant_name_masked FROM marts.fct_case AS c WHERE c.case_number = t.case_number;
 UPDATE marts.fct_review SET reviewer_name_masked = '张*', is_bad = false, satisfaction_code = '1',
     reviewed_at = least(reviewed_at, (SELECT max(as_of) FROM marts.fct_case));
 UPDATE marts.fct_case_event SET occurred_at = least(occurred_at, (SELECT max(as_of) FROM marts.fct_case));
@@ -114,7 +115,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "certificate_case_unknown": (_certificate("case_number = 'nowhere'"), 1),
     "certificate_dates": (_certificate("valid_to = valid_from - 1"), 1),
     "certificate_codes": (_certificate("certificate_state_code = '?'"), 1),
-    "certificate_holder_differs": (_certificate("holder_id_digest = sha256('another')"), 1),
+    "certificate_holder_name": (_certificate("holder_name_masked = '另**'"), 1),
     "review_key_unique": (_twice("fct_review"), 2),
     "review_case_unknown": (_review("case_number = NULL"), 1),
     "review_codes": (_review("satisfaction_code = '9'"), 1),

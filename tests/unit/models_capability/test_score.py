@@ -71,6 +71,14 @@ def test_ties_share_a_rank_and_the_next_one_is_skipped() -> None:
     assert [total(found, name)["rank"] for name in "ABCD"] == [3, 1, 1, 4]
 
 
+def test_a_department_judged_by_too_few_indicators_has_a_score_and_no_rank() -> None:
+    two = system(indicator("M1"), indicator("M2")).model_copy(update={"minimum_indicators": 2})
+    found = score(two, facts((MAY, "A", "M1", 5, 5), (MAY, "B", "M1", 1, 2), (MAY, "B", "M2", 1, 2)))
+    assert [(total(found, d)["score"], total(found, d)["rank"], total(found, d)["null_reason"]) for d in "AB"] == [
+        (100.0, None, "too_few_indicators"), (50.0, 1, None),
+    ]
+
+
 def test_no_facts_give_no_scores() -> None:
     found = score(ROUTINE, facts())
     assert (found.indicators.num_rows, found.totals.num_rows) == (0, 0)
@@ -84,9 +92,9 @@ def test_a_share_outside_0_and_1_gives_points_inside_0_and_100_and_keeps_its_val
 counts = st.integers(0, 40).flatmap(lambda d: st.tuples(st.integers(0, d), st.just(d)))
 fact = st.builds(
     lambda day, department, measure, pair: (date(2026, 1, 1) + timedelta(day), department, measure, float(pair[0]), float(pair[1])),
-    st.integers(0, 120), st.sampled_from("ABCD"), st.sampled_from(["M01", "M07", "M11", "M18", "M99"]), counts,
+    st.integers(0, 120), st.sampled_from("ABCD"), st.sampled_from(["M01", "M05", "M07", "M11", "M17", "M18", "M99"]), counts,
 )
-many = st.lists(fact, max_size=60)
+many = st.lists(fact, max_size=120)
 
 
 @settings(deadline=None, max_examples=60)
@@ -106,7 +114,8 @@ def test_what_holds_for_any_facts(rows: list[Fact], random: object) -> None:
         points = [c["score"] for c in cells if (c["department_code"], c["month"]) == (row["department_code"], row["month"])]
         points = [p for p in points if p is not None]
         assert row["indicators_scored"] == len(points) and row["indicators_total"] == 10
-        assert (row["score"] is None) == (row["rank"] is None) == (not points)
+        assert (row["score"] is None) == (not points)
+        assert (row["rank"] is None) == (row["null_reason"] is not None) == (len(points) < ROUTINE.minimum_indicators)
         assert not points or min(points) <= row["score"] <= max(points)
 
 
