@@ -33,6 +33,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-SERVE-006": (HTTPStatus.NOT_FOUND, "没有找到 {what}，请检查地址或编号。"),
     "YW-SERVE-007": (HTTPStatus.INTERNAL_SERVER_ERROR, "系统暂时出错，请稍后再试；编号 {request_id}。"),
     "YW-SERVE-008": (HTTPStatus.METHOD_NOT_ALLOWED, "此地址不支持 {method} 方法，请改用 {allowed}。"),
+    "YW-SERVE-009": (HTTPStatus.NOT_FOUND, "还没有运行报告，请先运行 make run（或 yiwang run），完成后刷新本页。"),
     "YW-CONFIG-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "设置 {name} 有误：{detail}。"),
     "YW-SAMPLE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "样例参数有误：{detail}。"),
     "YW-QUALITY-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "质量规则 {path} {entry}有误：{detail}。请改正后重试。"),

@@ -1,0 +1,54 @@
+"""The door of the pages: puts them on an application."""
+
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from models.domain.settings import Settings
+from models.store.pages import PageRepository
+from models.store.snapshots import SnapshotStore
+from models.store.warehouse import WarehouseRepository
+from serving import observe
+from serving.auth.service import Authenticator
+from serving.web.entrance import Entrance
+from serving.web.public import public_app
+from serving.web.report import report_router
+from serving.web.sessions import Sessions
+from serving.web.staff.mounting import StaffRoute, staff_lifespan
+from serving.web.staff.view import Desk
+from serving.web.templating import Templates
+
+
+def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
+    """Put the pages on an application whose other routes are there already.
+
+    The staff page and the report become routes of ``app`` and stand behind its guard; the public pages are an
+    application of their own, and an entrance in front of both decides by the address alone.
+
+    Args:
+        app: The application; its middleware may be added before or after.
+        settings: Home, zone, tokens.
+        store: The snapshots that the pages read.
+    """
+    templates, sessions, authenticator = Templates(settings.zone), Sessions(settings), Authenticator(settings)
+    pages = PageRepository(store)
+    app.include_router(report_router(settings))
+    app.router.routes.append(StaffRoute(Desk(pages, WarehouseRepository(store), templates)))
+
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(application: Any) -> Any:
+        async with staff_lifespan(), inner(application) as state:
+            yield state
+
+    app.router.lifespan_context = lifespan
+
+    public = observe.Observer(public_app(pages, authenticator, sessions, templates), log=observe.request_log())
+    build = app.build_middleware_stack
+
+    def entrance() -> Entrance:
+        return Entrance(public, build(), authenticator, sessions, templates)
+
+    app.build_middleware_stack = entrance  # type: ignore[method-assign]  # it must stand before the guard, which is added later
