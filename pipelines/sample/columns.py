@@ -22,6 +22,8 @@ NULL = np.iinfo(np.int64).min
 ROW_GROUP = 122_880
 """Rows of a Parquet row group: DuckDB's own size, so that its threads share a file well."""
 
+_SHORT = 250
+
 
 def words(values: Sequence[str]) -> pa.Array:
     """A list of words for :class:`Coded`."""
@@ -40,8 +42,10 @@ class Coded:
         return Coded(self.codes[rows], self.words)
 
     def arrow(self) -> pa.Array:
-        """Dictionary array that holds only the words it uses."""
+        """Dictionary array; of a long list it holds only the words that it uses."""
         null = self.codes < 0
+        if len(self.words) <= _SHORT:
+            return pa.DictionaryArray.from_arrays(pa.array(self.codes, mask=null if null.any() else None), self.words)
         used = np.zeros(len(self.words), bool)
         used[self.codes[~null] if null.any() else self.codes] = True
         place = (np.cumsum(used) - 1).astype(np.int32)
