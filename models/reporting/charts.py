@@ -69,9 +69,9 @@ def line(labels: Sequence[str], values: Values, texts: Sequence[str], title: str
     """A line of shares by month; the scale begins below the smallest value and its ends are lettered."""
     width, height = 640, 220
     known = [v for v in values if v is not None]
-    low = max(0.0, min(known, default=0.0) - 0.02) if known else 0.0
-    high = min(1.0, max(known, default=1.0) + 0.005) if known else 1.0
-    low = 0.0 if low < 0.2 else low
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    span = max(high - low, 0.01)
+    low, high = low - 0.5 * span, high + 0.2 * span
     points = _points(values, width, 190, low, high, margin=30)
     parts = [
         Markup('<line class="axis" x1="0" x2="{}" y1="190" y2="190"/>').format(width),

@@ -4,7 +4,7 @@ What does not belong here: SQL that reads figures (``models.store.report``), HTM
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -45,6 +45,7 @@ class Line:
     """One department of the ranking and of the heat table."""
 
     name: str
+    kind_code: str | None
     kind: str
     rank: str
     score: str
@@ -97,6 +98,7 @@ def _line(total: Row, cells: list[Row | None], trend: Mapping[date, float | None
     told = f"{total['department_name']}：{format.month(known[0][0])} {format.points(known[0][1])} 分，{format.month(known[-1][0])} {format.points(known[-1][1])} 分" if known else ""
     return Line(
         name=total["department_name"],
+        kind_code=total["department_kind_code"],
         kind=label("L.department_kind", total["department_kind_code"]),
         rank=format.count(total["rank"]),
         score=format.points(score),
@@ -155,10 +157,12 @@ def _address(part: Part) -> str:
     return f"{API}/{part.resource}?{urlencode(texts, doseq=True)}"
 
 
-def _not_scored(indicators: Iterable[Row]) -> list[tuple[str, str, int]]:
-    """Indicator, reason, number of departments without a value."""
+def _not_scored(indicators: Sequence[Row]) -> list[tuple[str, int, int]]:
+    """Indicator and numbers of departments without a value: no denominator, too small a one."""
     counted = Counter((row["indicator_name"], row["null_reason"]) for row in indicators if row["value"] is None)
-    return [(name, NULL_REASONS.get(reason, str(reason)), n) for (name, reason), n in counted.most_common()]
+    names = dict.fromkeys(row["indicator_name"] for row in indicators)
+    found = [(name, counted[name, "no_denominator"], counted[name, "below_minimum"]) for name in names]
+    return [line for line in found if line[1] or line[2]]
 
 
 def _last_months(last: date) -> list[date]:

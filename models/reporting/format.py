@@ -27,15 +27,15 @@ def percent(value: float | None) -> str:
         return "<0.01%"
     if 0.9999 < value < 1:
         return ">99.99%"
-    digits = 1 if 0.001 <= value <= 0.999 or not 0 < value < 1 else 2
-    return f"{value:.{digits}%}"
+    text = f"{value:.1%}"
+    return f"{value:.2%}" if text in ("0.0%", "100.0%") else text
 
 
 def points(value: float | None) -> str:
     """A score from 0 to 100: 87.5; exactly full reads 100."""
     if value is None:
         return NOTHING
-    return "100" if value == 100 else f"{min(value, 99.9):.1f}" if 99.9 < value < 100 else f"{value:.1f}"
+    return "100" if value == 100 else f"{min(value, 99.9):.1f}"
 
 
 def day(value: date | datetime | None) -> str:
