@@ -26,7 +26,7 @@ def build(settings: Settings, platform: Platform) -> dg.Definitions:
     days = daily(settings)
     marts = warehouse.build(settings)
     mart_keys = sorted(key for key, group in marts.group_names_by_key.items() if group == "marts")
-    city = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description="全流程：同步、加工、检查、评分、发布", partitions_def=days)
+    city = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description="全流程：同步、加工、检查、评分、发布")
     return dg.Definitions(
         assets=[raw, marts, capability.build(days), *publish.build(days, mart_keys)],
         asset_checks=[quality],

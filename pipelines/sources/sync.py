@@ -167,6 +167,9 @@ def _count(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, f
     own = [run.run_id, source.name, source.subject]
     where = "WHERE run_id = ? AND source = ? AND subject = ?"
     row = connection.execute(f"SELECT {', '.join(COUNTS)} FROM ops.sync_count {where}", own).fetchone()
+    if row is None:  # nothing new: a row of zeros says that the subject was looked at
+        values = [run.run_id, run.run_seq, source.name, source.subject, *(0 for _ in COUNTS)]
+        connection.execute(f"INSERT INTO ops.sync_count VALUES ({', '.join('?' * len(values))})", values)
     unmapped = connection.execute(f"SELECT column_name FROM ops.unmapped_column {where} ORDER BY column_name", own).fetchall()
     numbers: dict[str, int] = dict(zip(COUNTS, row, strict=True)) if row else {}
     count = SyncCount(run.run_id, run.run_seq, source.name, source.subject, files=files, unmapped=tuple(u[0] for u in unmapped))

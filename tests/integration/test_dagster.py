@@ -60,7 +60,9 @@ def test_quality_rules_and_dbt_tests_are_checks_and_severe_ones_block(definition
 def test_the_schedule_runs_the_job_for_the_day_before(definitions: dg.Definitions) -> None:
     schedule = definitions.resolve_schedule_def("every_night")
     with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=datetime(2026, 6, 30, 18, 0, tzinfo=UTC))
+        context = dg.build_schedule_context(
+            instance=instance, repository_def=definitions.get_repository_def(), scheduled_execution_time=datetime(2026, 6, 30, 18, 0, tzinfo=UTC)
+        )
         (request,) = schedule.evaluate_tick(context).run_requests or []
     assert schedule.job_name == JOB
     assert request.partition_key == "2026-06-30"
