@@ -69,18 +69,18 @@ def serve(settings: Settings) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address before anything starts, so that a taken port is told in one sentence."""
+    """A socket bound to the address before anything starts, so that a taken port is told in one sentence.
+
+    Raises:
+        YiwangError: YW-SERVE-001 when the port is taken, YW-CONFIG-001 when the address is not this machine's.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(socket.SOMAXCONN)
+        return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise YiwangError("YW-SERVE-001", port=port) from error
         raise YiwangError("YW-CONFIG-001", name="YIWANG_HOST", detail=f"不能监听 {host}:{port}（{error.strerror}）") from error
-    return listening
 
 
 def _mount_pages(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:

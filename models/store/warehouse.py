@@ -121,10 +121,11 @@ class WarehouseRepository:
                 after, values = _after(Cursor.parse(cursor), question, column, order, types[column])
                 conditions, parameters = [*conditions, after], [*parameters, *values]
             names = [column_name for column_name in types if not column_name.startswith("_")]
-            sql = (
-                f"SELECT {', '.join(names)}, rowid AS {_ROW} FROM marts.{resource.table}{_where(conditions)} "  # noqa: S608 (names of RESOURCES)
-                f"ORDER BY {column} {order} NULLS LAST, rowid LIMIT {limit + 1}"
-            )
+            # which rows first, by the few columns that decide it; then all columns of those (DuckDB would do the same by
+            # itself, but 2.0.0 fails on it with a condition on rowid: the store switches that off)
+            ordered = f"ORDER BY {column} {order} NULLS LAST, rowid"
+            found = f"SELECT rowid FROM marts.{resource.table}{_where(conditions)} {ordered} LIMIT {limit + 1}"  # noqa: S608 (names of RESOURCES)
+            sql = f"SELECT {', '.join(names)}, rowid AS {_ROW} FROM marts.{resource.table} WHERE rowid IN ({found}) {ordered}"  # noqa: S608
             rows = _fetch(connection, sql, parameters, in_cursor=cursor is not None)
         items = [dict(zip(names, row, strict=False)) for row in rows[:limit]]
         token = None
