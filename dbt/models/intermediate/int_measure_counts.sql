@@ -1,5 +1,6 @@
 {{ config(materialized='view') }}
--- Numerators and denominators of the ten measures on the days on which they fall.
+-- Numerators and denominators of the ten measures on the days on which they fall. What a source does not say is in
+-- neither: a case without channel, a source without reviews or certificates count nowhere, not as failures.
 with case_day as (
     select source, case_number, department_code, received_on, completed_on, due_on, channel_code, is_completed, is_late,
         correction_count, is_told_once_in_time, is_certificate_due, is_matter_in_force
@@ -10,15 +11,17 @@ with case_day as (
     select distinct source, case_number from {{ ref('fct_certificate') }} where case_number is not null
 ), received as (
     select received_on as day, department_code, count(*) as cases,
-        count(*) filter (channel_code in ('2', '3', '5')) as online,
+        count(*) filter (channel_code in ('2', '3', '5')) as online, count(channel_code) as channelled,
         count(*) filter (correction_count > 0) as corrected,
         count(*) filter (correction_count = 1 and is_told_once_in_time) as told_once,
-        count(*) filter (is_matter_in_force) as in_force
+        count(*) filter (is_matter_in_force) as in_force,
+        case when exists (select 1 from {{ ref('dim_matter') }}) then count(*) end as matched
     from case_day group by all
 ), completed as (
-    select c.completed_on as day, c.department_code, count(*) as cases,
+    select c.completed_on as day, c.department_code,
+        count(*) filter (c.source in (select source from reviewed)) as reviewable,
         count(*) filter (r.case_number is not null) as reviewed,
-        count(*) filter (c.is_certificate_due) as certificate_due,
+        count(*) filter (c.is_certificate_due and c.source in (select source from certified)) as certificate_due,
         count(*) filter (c.is_certificate_due and z.case_number is not null) as certified
     from case_day as c
     left join reviewed as r on c.source = r.source and c.case_number = r.case_number
@@ -41,9 +44,9 @@ with case_day as (
     group by all
 ), matter_day as (
     -- stock: each matter in force counts on every day; a month is then the mean of its days
-    select d.day, m.department_code, count(*) as matters,
-        count(*) filter (m.is_online) as online,
-        count(*) filter (m.case_kind_code = '1') as on_the_spot,
+    select d.day, m.department_code,
+        count(*) filter (m.is_online) as online, count(m.is_online) as judged_online,
+        count(*) filter (m.case_kind_code = '1') as on_the_spot, count(m.case_kind_code) as with_kind,
         sum(case when m.statutory_limit_unit = 'wd' and m.statutory_limit > 0
                   and (m.promised_limit_unit = 'wd' or m.case_kind_code = '1')
             then m.statutory_limit - case when m.case_kind_code = '1' then 0 else m.promised_limit end end) as days_saved,
@@ -57,13 +60,13 @@ with case_day as (
     group by all
 )
 
-select day, department_code, 'M01' as measure_code, online as numerator, matters as denominator from matter_day
-union all select day, department_code, 'M05', on_the_spot, matters from matter_day
+select day, department_code, 'M01' as measure_code, online as numerator, judged_online as denominator from matter_day
+union all select day, department_code, 'M05', on_the_spot, with_kind from matter_day
 union all select day, department_code, 'M06', days_saved, statutory_days from matter_day
 union all select day, department_code, 'M07', on_time, cases from clocked
 union all select day, department_code, 'M11', told_once, corrected from received
-union all select day, department_code, 'M15', online, cases from received
-union all select day, department_code, 'M17', reviewed, cases from completed
+union all select day, department_code, 'M15', online, channelled from received
+union all select day, department_code, 'M17', reviewed, reviewable from completed
 union all select day, department_code, 'M18', satisfied, reviews from rated
 union all select day, department_code, 'M21', certified, certificate_due from completed
-union all select day, department_code, 'M28', in_force, cases from received
+union all select day, department_code, 'M28', in_force, matched from received

@@ -6,7 +6,10 @@ with listed as (
 ), seen as (
     select distinct source, department_code, department_name from {{ ref('dim_matter') }}
     union
-    select distinct source, coalesce(department_code, department_name), department_name from {{ ref('stg_case') }}
+    select distinct source, department_code, department_name from {{ ref('stg_case') }}
+    union
+    -- as the case resolves it: through its matter, else by name
+    select distinct source, department_code, null from {{ ref('fct_case') }}
 ), everything as (
     select * from listed
     union all by name
@@ -20,7 +23,7 @@ select
     source,
     department_code,
     coalesce(department_name, department_code) as department_name,
-    coalesce(department_kind_code, 'unknown') as department_kind_code,
+    department_kind_code,
     region_code,
     parent_code,
     sort_order,
