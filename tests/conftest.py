@@ -1,5 +1,6 @@
 """Fixtures that more than one room's tests need."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def snapshot_settings(_published_home: Path, tmp_path: Path) -> Iterator[Setting
     """Settings of a home of its own with one published snapshot: a few hundred believable rows in every mart."""
     home = tmp_path / "home"
     (home / "snapshots").mkdir(parents=True)
-    for file in (_published_home / "snapshots").iterdir():
+    for file in (_published_home / "snapshots").glob("*.duckdb"):
         (home / "snapshots" / file.name).hardlink_to(file)
+    shutil.copy(_published_home / "snapshots" / "current.json", home / "snapshots")
     yield Settings(home=home)

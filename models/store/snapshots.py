@@ -164,7 +164,8 @@ class SnapshotStore:
         arrange(temporary, self._settings)
         _sync(temporary)
         os.rename(temporary, path)
-        kept = (Snapshot(run_id, path, as_of, published_at or datetime.now(UTC)), *self.kept())[: self._settings.keep_snapshots]
+        published = Snapshot(run_id, path, as_of, published_at or datetime.now(UTC))
+        kept = (published, *self._kept_if_readable())[: self._settings.keep_snapshots]
         self._write_pointer(kept)
         self._prune()
         return path
@@ -226,6 +227,13 @@ class SnapshotStore:
             return tuple(self._from_json(entry) for entry in [pointer, *pointer.get("kept", [])])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise YiwangError("YW-STORE-003", path=path) from error
+
+    def _kept_if_readable(self) -> tuple[Snapshot, ...]:
+        """What is kept so far; nothing when the pointer is damaged, which the new one mends."""
+        try:
+            return self.kept()
+        except YiwangError:
+            return ()
 
     def _from_json(self, entry: dict[str, str]) -> Snapshot:
         as_of, published_at = (datetime.fromisoformat(entry[name]) for name in ("as_of", "published_at"))
