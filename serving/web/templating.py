@@ -38,7 +38,7 @@ class Templates:
         )
         self._environment.filters |= {
             "number": number, "share": share, "day": day, "month": month, "instant": self.instant, "label": _label, "labels": _labels,
-            "reason": reason, "subject": subject, "limit": _limit, "yes": _yes, "materials": _materials,
+            "reason": reason, "subject": subject, "limit": _limit, "trips": _trips, "yes": _yes, "materials": _materials,
         }
 
     def render(self, template: str, **values: Any) -> str:
@@ -94,7 +94,12 @@ def _limit(value: int | None, unit: str | None) -> str:
     """A time limit with its unit; a promise of nothing is 即办."""
     if value is None:
         return NONE
-    return "即时办结" if value == 0 else f"{value} {label('L.limit_unit', unit or 'wd').replace('月', '个月')}"
+    return "即时办结" if value == 0 else f"{value} 个{label('L.limit_unit', unit or 'wd')}"
+
+
+def _trips(value: int | None) -> str:
+    """How often one has to come."""
+    return NONE if value is None else "不用跑" if value == 0 else f"最多 {value} 次"
 
 
 def _yes(value: bool | None, yes: str = "是", no: str = "否") -> str:

@@ -5,7 +5,9 @@ from typing import Any
 from serving.web.staff.view import View
 from serving.web.templating import month, reason
 
-_INK, _SOFT, _LINE, _BRAND, _CHOSEN = "#1a2330", "#4d5a69", "#d3dae3", "#0b57a4", "#b3541e"
+CHOSEN = "department_chosen"
+"""Event of the grid: a row was selected, by mouse or with the space bar; its argument is the department's code."""
+_INK, _SOFT, _LINE, _BRAND, _MARKED = "#1a2330", "#4d5a69", "#d3dae3", "#0b57a4", "#b3541e"
 _FONT = {"fontFamily": '"PingFang SC", "Microsoft YaHei", "Noto Sans SC", "Noto Sans CJK SC", sans-serif', "color": _INK}
 _BAR = 26
 """Height of a bar with its gap, in pixels."""
@@ -15,17 +17,18 @@ def grid(view: View) -> dict[str, Any]:
     """The score table; its columns sort and filter in the browser."""
     return {
         "columnDefs": [
-            {"field": "rank", "headerName": "名次", "width": 90, "sort": "asc", "type": "numericColumn"},
-            {"field": "department", "headerName": "部门", "flex": 1, "minWidth": 190, "filter": "agTextColumnFilter"},
-            {"field": "score", "headerName": "得分", "width": 105, "type": "numericColumn", "filter": "agNumberColumnFilter", ":valueFormatter": _FIXED},
-            {"field": "change", "headerName": "较上月", "width": 105, "type": "numericColumn", ":valueFormatter": _SIGNED},
-            {"field": "scored", "headerName": "计分指标", "width": 115, "type": "numericColumn"},
-            {"field": "note", "headerName": "说明", "width": 150},
+            {"field": "rank", "headerName": "名次", "width": 78, "sort": "asc", "type": "numericColumn", ":comparator": _EMPTY_LAST},
+            {"field": "department", "headerName": "部门", "flex": 1, "minWidth": 146, "wrapText": True, "autoHeight": True, "filter": "agTextColumnFilter"},
+            {"field": "score", "headerName": "得分", "width": 98, "type": "numericColumn", ":comparator": _EMPTY_LAST, "filter": "agNumberColumnFilter", ":valueFormatter": _FIXED},
+            {"field": "change", "headerName": "较上月", "width": 95, "type": "numericColumn", ":comparator": _EMPTY_LAST, ":valueFormatter": _SIGNED},
+            {"field": "scored", "headerName": "计分指标", "width": 105, "type": "numericColumn"},
+            {"field": "note", "headerName": "说明", "width": 160, "tooltipField": "note"},
         ],
         "defaultColDef": {"sortable": True, "resizable": True, "suppressHeaderMenuButton": False},
         "rowData": grid_rows(view),
         ":getRowId": "p => p.data.code",
         "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
+        ":onRowSelected": f"p => {{ if (p.node.isSelected()) emitEvent('{CHOSEN}', p.data.code); }}",
         "localeText": _LOCALE,
         "overlayNoRowsTemplate": "本月没有得分",
     }
@@ -63,7 +66,7 @@ def bars(view: View) -> dict[str, Any]:
                 "data": [
                     {
                         "value": _rounded(row["score"]), "code": row["department_code"],
-                        "itemStyle": {"color": _CHOSEN if row["department_code"] == view.choice.department else _BRAND, "borderRadius": [0, 3, 3, 0]},
+                        "itemStyle": {"color": _MARKED if row["department_code"] == view.choice.department else _BRAND, "borderRadius": [0, 3, 3, 0]},
                     }
                     for row in rows
                 ],
@@ -94,7 +97,7 @@ def trend(view: View) -> dict[str, Any]:
         "series": [
             {
                 "name": view.department_name or "部门", "type": "line", "data": [_rounded(row["score"]) for row in view.trend], "symbolSize": 8,
-                "symbol": "circle", "lineStyle": {"width": 3, "color": _CHOSEN}, "itemStyle": {"color": _CHOSEN},
+                "symbol": "circle", "lineStyle": {"width": 3, "color": _MARKED}, "itemStyle": {"color": _MARKED},
             },
             {
                 "name": "全部部门平均", "type": "line", "data": [_rounded(row["average"]) for row in view.trend], "symbol": "diamond", "symbolSize": 7,
@@ -108,6 +111,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
+_EMPTY_LAST = "(a, b, x, y, desc) => a == null || b == null ? ((a == null) - (b == null)) * (desc ? -1 : 1) : a - b"
 _FIXED = "p => p.value == null ? '—' : p.value.toFixed(2)"
 _SIGNED = "p => p.value == null ? '—' : (p.value > 0 ? '+' : '') + p.value.toFixed(2)"
 _LOCALE = {

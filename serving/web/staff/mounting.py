@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from nicegui import app as nicegui
 from nicegui import ui
 from starlette.datastructures import URLPath
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
+from serving import problems
 from serving.web.staff.view import Desk
 
 TITLE = "一网 · 运行与评估"
@@ -56,12 +59,19 @@ async def staff_lifespan() -> AsyncIterator[None]:
         yield
 
 
+async def _pass_on(request: Request, error: Exception) -> Response:
+    """Leaves an error to the application, whose answer tells a number instead of the error's text."""
+    raise error
+
+
 @cache
 def _carrier() -> FastAPI:
     """NiceGUI, set up on first use."""
     from serving.web.staff.page import staff_page
 
     carrier = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    problems.install(nicegui)
+    nicegui.add_exception_handler(Exception, _pass_on)
     ui.page(PATH, title=TITLE, response_timeout=20)(staff_page)
     ui.run_with(
         carrier, title=TITLE, language="zh-CN", tailwind=False, show_welcome_message=False, reconnect_timeout=10, favicon=None

@@ -2,10 +2,8 @@
 published snapshot. Everything that is read is read on a thread.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -43,7 +41,7 @@ class _Page:
 
     def __init__(self, desk: Desk, wanted: Choice, has_session: bool) -> None:
         self._desk = desk
-        self._choice = wanted
+        self._wanted = wanted
         self._has_session = has_session
         self._view: View | None = None
         self._parts: dict[str, ui.html] = {}
@@ -51,19 +49,23 @@ class _Page:
     async def build(self) -> None:
         """Lays the page out, with what is published now."""
         try:
-            view = await run.io_bound(read, self._desk, self._choice)
+            view = await run.io_bound(read, self._desk, self._wanted)
         except YiwangError as error:
-            self._part("header", "_header.html", snapshot=None)
+            if error.code != "YW-STORE-001":
+                raise
+            self._part("header", "staff_header.html", snapshot=None, has_session=self._has_session)
             self._part("empty", "staff_empty.html", message=error.message)
             return
-        self._view, self._choice = view, view.choice
+        if view is None:  # the server is stopping
+            return
+        self._view = view
         self._part("header", "staff_header.html", snapshot=view.snapshot, has_session=self._has_session)
-        with ui.element("main").classes("wrap staff").props('id=main tabindex="-1"'):
+        with ui.element("div").classes("wrap staff").props('id=main tabindex="-1"'):
             self._part("summary", "staff_summary.html")
             with ui.element("section").classes("card").props('aria-labelledby="scores"'):
                 self._part("picks", "staff_picks.html").on("change", self._chosen, js_handler=_VALUE)
                 with ui.element("div").classes("halves"):
-                    self._grid = ui.aggrid(charts.grid(view), auto_size_columns=False).classes("grid").on("rowSelected", self._selected, ["selected", "data.code"])
+                    self._grid = ui.aggrid(charts.grid(view), auto_size_columns=False).classes("grid")
                     with ui.element("div").classes("bars"):
                         self._bars = ui.echart(charts.bars(view), on_point_click=self._pointed, renderer="svg")
                         self._bars.style(f"height:{charts.bars_height(view)}px;width:100%")
@@ -73,6 +75,7 @@ class _Page:
                 self._part("indicators", "staff_indicators.html")
             self._part("sync", "staff_sync.html")
             self._part("checks", "staff_checks.html")
+        ui.on(charts.CHOSEN, self._selected)
         self._part("footer", "staff_footer.html")
 
     async def follow(self) -> None:
@@ -83,7 +86,7 @@ class _Page:
         if self._view is None:
             ui.navigate.reload()
             return
-        await self._show(self._choice)
+        await self._show(self._view.choice)
         ui.notify("数据已更新", type="positive", position="top")
         self._part("notice", "staff_notice.html")
 
@@ -91,20 +94,23 @@ class _Page:
         """Reads anew and changes what has changed."""
         before = self._view
         view = await run.io_bound(read, self._desk, wanted)
-        self._view, self._choice = view, view.choice
-        if before is None or view.snapshot != before.snapshot:
+        if view is None:
+            return
+        self._view = view
+        is_new = before is None or view.snapshot != before.snapshot
+        if is_new:
             for name in ("header", "summary", "sync", "checks"):
                 self._part(name, f"staff_{name}.html", snapshot=view.snapshot, has_session=self._has_session)
-        if before is None or (view.snapshot, view.months, view.choice) != (before.snapshot, before.months, before.choice):
-            self._part("picks", "staff_picks.html")
-            self._part("department", "staff_department.html")
-            self._part("indicators", "staff_indicators.html")
+        if is_new or before is None or view.choice != before.choice:
+            for name in ("department", "indicators"):
+                self._part(name, f"staff_{name}.html")
             _set(self._trend, charts.trend(view))
             _set(self._bars, charts.bars(view))
             self._bars.style(f"height:{charts.bars_height(view)}px;width:100%")
-        if before is None or view.scores != before.scores:
-            self._grid.options["rowData"] = charts.grid_rows(view)
-            self._grid.update()
+        if is_new or before is None or view.choice.month != before.choice.month or view.choice.system != before.choice.system:
+            self._part("picks", "staff_picks.html")
+            # not through its options, which would make the grid anew: sorting and filters would be lost
+            self._grid.run_grid_method("setGridOption", "rowData", charts.grid_rows(view))
 
     def _part(self, name: str, template: str, **values: Any) -> ui.html:
         """A part of the page that a template renders: made on first use, changed after that."""
@@ -117,17 +123,25 @@ class _Page:
 
     async def _chosen(self, event: Any) -> None:
         name, value = event.args
-        change: dict[str, Callable[[], Any]] = {"month": partial(_month, value), "department": lambda: value, "system": lambda: value}
-        if name in change:
-            await self._show(replace(self._choice, **{name: change[name]()}))
+        if self._view is None:
+            return
+        match name:
+            case "month":
+                await self._show(replace(self._view.choice, month=_month(value)))
+            case "system":
+                await self._show(replace(self._view.choice, system=value))
+            case "department":
+                await self._show_department(value)
 
     async def _selected(self, event: Any) -> None:
-        code = event.args.get("data", {}).get("code") or event.args.get("data.code")
-        if event.args.get("selected", True) and code != self._choice.department:
-            await self._show(replace(self._choice, department=code))
+        await self._show_department(event.args)
 
     async def _pointed(self, event: Any) -> None:
-        await self._show(replace(self._choice, department=event.data["code"]))
+        await self._show_department(event.data["code"])
+
+    async def _show_department(self, code: str) -> None:
+        if self._view is not None and code != self._view.choice.department:
+            await self._show(replace(self._view.choice, department=code))
 
 
 def _set(chart: ui.echart, options: dict[str, Any]) -> None:
