@@ -17,7 +17,7 @@ from models.store.snapshots import Snapshot, SnapshotStore
 from pipelines.definitions import JOB, build
 from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
 from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of
-from pipelines.warehouse.books import is_published_as_it_stands, latest_run, sync_counts
+from pipelines.warehouse.books import failed_checks, is_published_as_it_stands, latest_run, sync_counts
 from pipelines.warehouse.service import rules_fingerprint
 
 
@@ -63,7 +63,7 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
         job = build(settings, platform).resolve_job_def(JOB)
         keys = job.asset_layer.executable_asset_keys
         raw = [key for key in keys if key.path[0] == "raw"]
-        _execute(job, instance, raw, partition=None, tags={})
+        _execute(settings, job, instance, raw, partition=None, tags={})
         reference = latest_run(settings)
         try:
             instant = as_of or source_file.as_of_instant(settings.zone) or horizon(settings)
@@ -71,7 +71,8 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
             unchanged = _is_unchanged(settings, instant)
             if not unchanged:
                 tags = {AS_OF_TAG: instant.isoformat()}
-                _execute(job, instance, [key for key in keys if key not in raw], partition_of(instant, settings), tags)
+                rest = [key for key in keys if key not in raw]
+                _execute(settings, job, instance, rest, partition_of(instant, settings), tags)
                 _stamp(settings).write_text(rules_fingerprint())
         except BaseException as error:
             finish_run(settings, reference, "failed", str(error)[:2000])
@@ -96,13 +97,17 @@ def _stamp(settings: Settings) -> Path:
     return settings.work / "rules.sha256"
 
 
-def _execute(job: dg.JobDefinition, instance: dg.DagsterInstance, keys: list[dg.AssetKey], partition: str | None, tags: dict[str, str]) -> None:
+def _execute(
+    settings: Settings, job: dg.JobDefinition, instance: dg.DagsterInstance, keys: list[dg.AssetKey], partition: str | None, tags: dict[str, str]
+) -> None:
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     try:
         job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, tags=tags, run_config=quiet)
     except YiwangError:
         raise
     except Exception as error:
+        if broken := failed_checks(settings, latest_run(settings)):
+            raise YiwangError("YW-RUN-005", detail="；".join(broken)) from error
         step = getattr(error, "step_key", None) or getattr(error, "op_name", None) or JOB
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         if isinstance(cause, YiwangError):

@@ -36,6 +36,15 @@ def sync_counts(settings: Settings, run: RunRef) -> list[dict[str, Any]]:
     return rows
 
 
+def failed_checks(settings: Settings, run: RunRef) -> list[str]:
+    """What the severe checks that failed in the run say: each stops publishing."""
+    with warehouse(settings) as connection:
+        if not connection.execute("FROM duckdb_tables() WHERE database_name = 'masked' AND table_name = 'check_result'").fetchall():
+            return []
+        query = "SELECT message FROM masked.marts.check_result WHERE run_id = ? AND severity = 'error' AND NOT passed ORDER BY check_name"
+        return [row[0] for row in connection.execute(query, [run.run_id]).fetchall()]
+
+
 def is_published_as_it_stands(settings: Settings, published_run_id: str, as_of: datetime) -> bool:
     """Whether a new build could only repeat the published one: no source changed since, and it stands on the same instant."""
     with warehouse(settings) as connection:
