@@ -12,8 +12,8 @@ import pytest
 from models.domain.contracts import SUBJECTS
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from pipelines.defs.resources import Platform, partition_of
 from pipelines.definitions import JOB, build
+from pipelines.defs.resources import Platform, partition_of
 from pipelines.warehouse.service import project_dir
 
 
