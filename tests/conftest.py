@@ -10,7 +10,6 @@ from hypothesis import settings as hypothesis_settings
 from models.domain.settings import Settings
 from tests.support.snapshots import publish
 
-
 # A shared machine may be slow: a test fails for what it finds, never for how long it took.
 hypothesis_settings.register_profile("yiwang", deadline=None)
 hypothesis_settings.load_profile("yiwang")
