@@ -45,7 +45,8 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
 
     app.router.lifespan_context = lifespan
 
-    public = observe.Observer(public_app(pages, authenticator, sessions, templates), log=observe.request_log())
+    public = public_app(pages, authenticator, sessions, templates)
+    public.add_middleware(observe.Observer, log=observe.request_log())
     build = app.build_middleware_stack
 
     def entrance() -> Entrance:

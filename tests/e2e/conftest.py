@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from models.domain.settings import Settings
+from tests.support.snapshots import publish
 
 CHROMIUM = shutil.which("chromium")
 TOKEN = "viewer-token-of-the-tests"  # noqa: S105
@@ -86,12 +87,12 @@ def start_server(settings: Settings, **environment: str) -> tuple[Server, subpro
     raise RuntimeError(log.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def serve(snapshot_settings: Settings) -> Iterator[Callable[..., Server]]:
-    """Starts a server on the fixture snapshot (or another home), stopped after the test."""
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[..., Server]]:
+    """Starts servers that stop after the tests."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start(settings: Settings = snapshot_settings, **environment: str) -> Server:
+    def start(settings: Settings, **environment: str) -> Server:
         server, process = start_server(settings, **environment)
         running.append(process)
         return server
@@ -99,19 +100,27 @@ def serve(snapshot_settings: Settings) -> Iterator[Callable[..., Server]]:
     yield start
     for process in running:
         process.terminate()
+    for process in running:
         process.wait(30)
 
 
-@pytest.fixture
-def server(serve: Callable[..., Server]) -> Server:
-    """A server with the development principal."""
-    return serve(YIWANG_DEV="1")
+@pytest.fixture(scope="session")
+def server(serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A server with the development principal; its snapshot stays as it is."""
+    return serve(published_home(tmp_path_factory), YIWANG_DEV="1")
 
 
-@pytest.fixture
-def guarded(serve: Callable[..., Server]) -> Server:
+@pytest.fixture(scope="session")
+def guarded(serve: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A server that knows one token, of a viewer."""
-    return serve(YIWANG_API_TOKENS=f"tester:viewer:{hashlib.sha256(TOKEN.encode()).hexdigest()}")
+    return serve(published_home(tmp_path_factory), YIWANG_API_TOKENS=f"tester:viewer:{hashlib.sha256(TOKEN.encode()).hexdigest()}")
+
+
+def published_home(factory: pytest.TempPathFactory) -> Settings:
+    """A home with one published snapshot."""
+    settings = Settings(home=factory.mktemp("home"))
+    publish(settings)
+    return settings
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,8 @@ def test_sorting_and_month_work_by_keyboard(server, open_page: Open) -> None:
     assert not seen.outside and not seen.errors
 
 
-def test_a_new_snapshot_shows_up_without_reload(server, open_page: Open) -> None:
+def test_a_new_snapshot_shows_up_without_reload(serve, snapshot_settings: Settings, open_page: Open) -> None:
+    server = serve(snapshot_settings, YIWANG_DEV="1")
     page, seen = open_page(server.base, "/")
     expect(page.locator(".as-of")).to_contain_text("2026-06-30")
     page.evaluate("window.notReloaded = true")

@@ -36,6 +36,7 @@ class StaffRoute(BaseRoute):
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        _carrier()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether an address is one of the page's."""
@@ -44,7 +45,7 @@ class StaffRoute(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request to NiceGUI."""
-        await _carrier()({**scope, "state": {**scope.get("state", {}), "desk": self._desk}}, receive, send)
+        await nicegui({**scope, "state": {**scope.get("state", {}), "desk": self._desk}}, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """The page has no name."""
@@ -66,14 +67,15 @@ async def _pass_on(request: Request, error: Exception) -> Response:
 
 @cache
 def _carrier() -> FastAPI:
-    """NiceGUI, set up on first use."""
+    """Carries NiceGUI's start and end; set up on first use. Requests go to NiceGUI itself."""
     from serving.web.staff.page import staff_page
 
     carrier = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    problems.install(nicegui)
-    nicegui.add_exception_handler(Exception, _pass_on)
     ui.page(PATH, title=TITLE, response_timeout=20)(staff_page)
     ui.run_with(
         carrier, title=TITLE, language="zh-CN", tailwind=False, show_welcome_message=False, reconnect_timeout=10, favicon=None
     )
+    problems.install(nicegui)
+    nicegui.exception_handlers.pop(404, None)  # its own page, in English
+    nicegui.add_exception_handler(Exception, _pass_on)
     return carrier
