@@ -59,6 +59,9 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
     """
     platform = Platform(settings, sources, progress or NoProgress())
     source_file = platform.source_file()
+    stated = as_of or source_file.as_of_instant(settings.zone)
+    if stated:
+        partition_of(stated, settings)  # refuses an impossible day before any work
     with run_lock(settings), _quietly(settings), _instance(settings) as instance:
         job = build(settings, platform).resolve_job_def(JOB)
         keys = job.asset_layer.executable_asset_keys
@@ -66,7 +69,7 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
         _execute(settings, job, instance, raw, partition=None, tags={})
         reference = latest_run(settings)
         try:
-            instant = as_of or source_file.as_of_instant(settings.zone) or horizon(settings)
+            instant = stated or horizon(settings)
             set_as_of(settings, reference, instant)
             unchanged = _is_unchanged(settings, instant)
             if not unchanged:
