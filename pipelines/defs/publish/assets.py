@@ -1,8 +1,8 @@
 """The published snapshot and the report: what everybody but the pipelines reads."""
 
 import dagster as dg
-from models.reporting.service import write_report
 
+from models.reporting.service import write_report
 from models.store.snapshots import SnapshotStore
 from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, mart
 from pipelines.sources.service import finish_run
