@@ -74,3 +74,5 @@ select
 from {{ ref('stg_case') }} as c
 inner join {{ ref('int_case_clock') }} as k on c.source = k.source and c.case_number = k.case_number
 left join matter as m on c.source = m.case_source and c.matter_code = m.matter_code
+-- newest first: the list that people page through reads a few row groups, not all
+order by c.received_at desc
