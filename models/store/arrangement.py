@@ -13,9 +13,9 @@ from models.domain.settings import Settings
 
 _BLOCK = 100_000
 """Rows over which overlap is measured; about a row group (122,880)."""
-_MOST_OVERLAP = 3.0
-"""Blocks that may cover one instant on average before cases are laid out anew. An ordered table to which days of
-changed cases were appended stays below; rows in any order come close to the number of blocks."""
+_MOST_OVERLAP = 0.6
+"""Share of the blocks that a block may overlap on average before cases are laid out anew. An ordered table to which
+weeks of changed cases were appended stays below; rows in any order come close to 1."""
 
 _OVERLAP = f"""
     WITH block AS (
@@ -23,7 +23,7 @@ _OVERLAP = f"""
     ), overlap AS (
         SELECT a.number, count(*) AS blocks FROM block AS a JOIN block AS b ON a.first <= b.last AND b.first <= a.last GROUP BY ALL
     )
-    SELECT coalesce(avg(blocks), 0) FROM overlap
+    SELECT coalesce(avg(blocks) / count(*), 0) FROM overlap HAVING count(*) > 4  -- below, every page reads little
 """  # noqa: S608 (a constant)
 
 
