@@ -6,7 +6,7 @@ set -eu
 
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
-fc-list 2>/dev/null | grep -qi 'cjk' || missing="$missing fonts-noto-cjk"
+{ fc-list 2>/dev/null; find /usr/share/fonts /usr/local/share/fonts -type f 2>/dev/null; } | grep -qi 'cjk' || missing="$missing fonts-noto-cjk"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

@@ -88,3 +88,34 @@ def test_targets_are_large_enough_for_a_finger(guarded, open_page: Open) -> None
             .map(one => [one.textContent.trim(), one.getBoundingClientRect().height]).filter(one => one[1] < 44)"""
     )
     assert small == []
+
+
+CONTRAST = """
+() => {
+    const parse = text => (text.match(/[\\d.]+/g) || []).map(Number).map((v, i) => text.startsWith('color(') && i < 3 ? v * 255 : v);
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const ground = one => {
+        const layers = [];
+        for (let at = one; at; at = at.parentElement) {
+            const [r, g, b, a = 1] = parse(getComputedStyle(at).backgroundColor);
+            if (a > 0) layers.push([r, g, b, a]);
+            if (a === 1) break;
+        }
+        return layers.reduceRight(([r, g, b], [x, y, z, a]) => [r + (x - r) * a, g + (y - g) * a, b + (z - b) * a], [255, 255, 255]);
+    };
+    return [...document.querySelectorAll('body *')]
+        .filter(one => [...one.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && one.getClientRects().length && !one.closest('svg'))
+        .map(one => {
+            const [front, back] = [light(parse(getComputedStyle(one).color)), light(ground(one))];
+            return [one.textContent.trim().slice(0, 20), (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05)];
+        }).filter(([, contrast]) => contrast < 4.5);
+}
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/matters", "/matters?name=none", "/matters/sample/none", "/login", "/report"])
+def test_text_stands_out_from_its_ground(server, open_page: Open, path: str) -> None:
+    page, _ = open_page(server.base, path)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate(CONTRAST) == []

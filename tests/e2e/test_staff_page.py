@@ -121,6 +121,18 @@ def test_before_the_first_run_the_page_says_what_to_do_and_then_shows_it(serve, 
     expect(page.locator("#scores")).to_be_visible(timeout=30_000)
 
 
+def test_the_report_opens_from_the_page(serve, snapshot_settings: Settings, open_page: Open) -> None:
+    from models.reporting.service import write_report
+
+    with_report = serve(snapshot_settings, YIWANG_DEV="1")
+    snapshot = SnapshotStore(snapshot_settings).in_service()
+    write_report(snapshot_settings, snapshot.path, snapshot.run_id)
+    page, seen = open_page(with_report.base, "/")
+    page.get_by_role("link", name="报告", exact=True).click()
+    expect(page.locator("body")).to_contain_text("自评")
+    assert not seen.outside and not seen.errors
+
+
 @pytest.mark.parametrize("path", ["/", "/matters", "/matters?name=许可", "/login", "/report"])
 def test_a_phone_scrolls_in_one_direction(server, open_page: Open, path: str) -> None:
     page, _ = open_page(server.base, path, **PHONE)

@@ -17,12 +17,12 @@ def grid(view: View) -> dict[str, Any]:
     """The score table; its columns sort and filter in the browser."""
     return {
         "columnDefs": [
-            {"field": "rank", "headerName": "名次", "width": 78, "sort": "asc", "type": "numericColumn", ":comparator": _EMPTY_LAST},
-            {"field": "department", "headerName": "部门", "flex": 1, "minWidth": 146, "wrapText": True, "autoHeight": True, "filter": "agTextColumnFilter"},
+            {"field": "rank", "headerName": "名次", "width": 88, "sort": "asc", "type": "numericColumn", ":comparator": _EMPTY_LAST},
+            {"field": "department", "headerName": "部门", "flex": 6, "minWidth": 136, "wrapText": True, "autoHeight": True, "filter": "agTextColumnFilter"},
             {"field": "score", "headerName": "得分", "width": 98, "type": "numericColumn", ":comparator": _EMPTY_LAST, "filter": "agNumberColumnFilter", ":valueFormatter": _FIXED},
             {"field": "change", "headerName": "较上月", "width": 95, "type": "numericColumn", ":comparator": _EMPTY_LAST, ":valueFormatter": _SIGNED},
             {"field": "scored", "headerName": "计分指标", "width": 105, "type": "numericColumn"},
-            {"field": "note", "headerName": "说明", "width": 160, "tooltipField": "note"},
+            {"field": "note", "headerName": "说明", "flex": 1, "minWidth": 90, "tooltipField": "note"},
         ],
         "defaultColDef": {"sortable": True, "resizable": True, "suppressHeaderMenuButton": False},
         "rowData": grid_rows(view),

@@ -28,6 +28,7 @@ async def staff_page(request: Request, month: str = "", department: str = "") ->
     if principal is None or not principal.may(WAREHOUSE_READ):
         raise YiwangError("YW-SERVE-004")
     ui.add_head_html(_HEAD)
+    ui.add_body_html('<noscript><p class="wrap">本页需要启用脚本；<a href="/report">运行报告</a>和<a href="/matters">事项目录</a>不需要。</p></noscript>')
     ui.colors(primary="#0b57a4")
     wanted = Choice(month=_month(month), department=department or None)
     page = _Page(desk, wanted, has_session="cookie" in request.headers and principal.name != "developer")

@@ -103,12 +103,12 @@ def _newest_whole(months: list[date], as_of: date) -> date | None:
     return next((month for month in months if month_end(month) <= as_of), next(iter(months), None))
 
 
-def behind(indicator_code: str, department_code: str, month: date) -> dict[str, list[str]]:
-    """Links to the lists behind an indicator's numerator and denominator, none for what is no count of cases."""
+def behind(indicator_code: str, department_code: str, month: date) -> dict[str, list[tuple[str, str]]]:
+    """Links (title, address) to the lists behind an indicator's numerator and denominator, none for what is no count of cases."""
     lists = drill_down(indicator_code, department_code, month, month_end(month))
     if lists is None:
         return {"numerator": [], "denominator": []}
-    return {"numerator": [_address(part) for part in lists.numerator], "denominator": [_address(part) for part in lists.denominator]}
+    return {"numerator": [_link(part) for part in lists.numerator], "denominator": [_link(part) for part in lists.denominator]}
 
 
 def added_up(row: dict[str, Any]) -> bool:
@@ -116,6 +116,8 @@ def added_up(row: dict[str, Any]) -> bool:
     return bool(row["rows_read"] == sum(row[name] for name in COUNTS))
 
 
-def _address(part: Part) -> str:
+def _link(part: Part) -> tuple[str, str]:
+    is_completed = part.filters.get("is_completed")
+    title = "办件" if is_completed is None else "已办结" if is_completed else "未办结"
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in part.filters.items()}
-    return f"{CASES}{part.resource}?{urlencode(texts, doseq=True)}"
+    return title, f"{CASES}{part.resource}?{urlencode(texts, doseq=True)}"
