@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from models.domain.errors import YiwangError
 
-SECRETS = ("digest_key", "api_tokens")
+SECRETS = ("digest_key", "api_tokens", "session_key")
 """Settings that are refused in ``yiwang.toml``."""
 
 
@@ -29,6 +29,15 @@ class Settings(BaseSettings):
     threads: int = Field(2, ge=1, description="DuckDB threads of the pipelines.")
     digest_key: SecretStr | None = Field(None, description="Secret key (16 or more characters) that digests personal identifiers; without it a key is made once in the home, for development.")
     api_tokens: SecretStr | None = Field(None, description="Access tokens as `name:role:sha256-hex`, comma-separated; roles: viewer, operator.")
+
+    session_key: SecretStr | None = Field(None, description="Secret (32 or more characters) that seals session cookies; without it one is made once in the home.")
+
+    @field_validator("session_key")
+    @classmethod
+    def _session_key_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("至少 32 个字符")
+        return value
 
     @field_validator("digest_key")
     @classmethod

@@ -12,8 +12,6 @@ import secrets
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.domain.settings import Settings
 
@@ -21,16 +19,6 @@ COOKIE = "yiwang_session"
 LIFETIME = 12 * 3600
 """Seconds that a session lasts: a working day."""
 KEY_FILE = "session.key"
-
-
-class SessionSettings(BaseSettings):
-    """The session's secret, from the environment only."""
-
-    model_config = SettingsConfigDict(env_prefix="YIWANG_", extra="ignore")
-
-    session_key: SecretStr | None = Field(
-        None, min_length=32, description="Secret (32 or more characters) that seals session cookies; without it one is made once in the home."
-    )
 
 
 class Sessions:
@@ -42,7 +30,7 @@ class Sessions:
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.home / KEY_FILE
-        self._given = SessionSettings().session_key
+        self._given = settings.session_key
         self._fernet: Fernet | None = None
 
     def seal(self, token: str) -> str:
