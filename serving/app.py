@@ -19,6 +19,7 @@ from serving.api import health
 from serving.api.answers import Answers
 from serving.api.warehouse.router import router as warehouse_router
 from serving.auth.service import Authenticator, Guard
+from serving.web.service import mount
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     app.include_router(warehouse_router)
-    _mount_pages(app, settings, store)
+    mount(app, settings, store)
     # the last one added stands outermost
     app.add_middleware(Guard, authenticator=authenticator, refuse=problems.refuse)
     app.add_middleware(observe.Observer, log=observe.request_log())
@@ -81,16 +82,6 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise YiwangError("YW-SERVE-001", port=port) from error
         raise YiwangError("YW-CONFIG-001", name="YIWANG_HOST", detail=f"不能监听 {host}:{port}（{error.strerror}）") from error
-
-
-def _mount_pages(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
-    try:
-        from serving.web.service import mount
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("serving.web"):
-            raise
-        return
-    mount(app, settings, store)
 
 
 def _operation_id(route: APIRoute) -> str:

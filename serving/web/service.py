@@ -52,4 +52,4 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     def entrance() -> Entrance:
         return Entrance(public, build(), authenticator, sessions, templates)
 
-    app.build_middleware_stack = entrance  # type: ignore[method-assign]  # it must stand before the guard, which is added later
+    app.build_middleware_stack = entrance  # type: ignore[method-assign]  # before the guard and around the handler of server errors, where no middleware can stand
