@@ -1,0 +1,1 @@
+"""How fast the platform is, beside the plain alternative in one run; ``python -m bench``. No time is asserted anywhere."""

@@ -1,9 +1,5 @@
--- The statutory clock in one shot: as_of and calendar are given, every case is clocked, the source is one.
--- `calendar` and `working_day` number the working days, so that counting them is a join; the few cases with pauses and
--- extensions look days up in a list.
-SET VARIABLE first_day = (SELECT min(day) FROM calendar);
-SET VARIABLE numbers = (SELECT list(wd_number ORDER BY day) FROM calendar);
-SET VARIABLE working_days = (SELECT list(day ORDER BY day) FROM calendar WHERE is_working_day);
+-- The statutory clock in one shot: as_of and calendar are given, every case is clocked, the source is one. Counting working
+-- days is a join on the calendar, which numbers them.
 SET VARIABLE published_until = (SELECT max(day) FROM calendar WHERE is_published);
 SET VARIABLE as_of_on = day_of(getvariable('as_of'));
 
@@ -11,23 +7,37 @@ CREATE TEMP TABLE working_day AS
 SELECT wd_number, day, is_published, (CAST(day + 1 AS TIMESTAMP) AT TIME ZONE 'Asia/Shanghai') - INTERVAL 1 MICROSECOND AS end_at
 FROM calendar WHERE is_working_day;
 
-CREATE TEMP MACRO number_on(d) AS CASE WHEN d >= getvariable('first_day') THEN getvariable('numbers')[d - getvariable('first_day') + 1] END;
--- the number of the day itself if people work on it, else of the next working day
-CREATE TEMP MACRO next_number(d) AS number_on(d) + CASE WHEN number_on(d) > number_on(d - 1) THEN 0 ELSE 1 END;
+-- each day with its number, that of the next working day (itself if people work on it), and the fifth working day after it
+CREATE TEMP TABLE day AS
+SELECT c.day, c.wd_number, c.wd_number + CASE WHEN c.is_working_day THEN 0 ELSE 1 END AS next_number, c.is_working_day, c.is_published,
+    w.day AS fifth_on
+FROM calendar AS c LEFT JOIN working_day AS w ON c.wd_number + 5 = w.wd_number AND w.is_published;
+
 CREATE TEMP MACRO later(d, length, unit) AS CASE WHEN unit = 'month' THEN CAST(d + to_months(length) AS DATE) ELSE d + length END;
 CREATE TEMP MACRO limit_in(length, unit) AS CASE WHEN length BETWEEN 0 AND 36500 AND coalesce(unit, 'wd') IN ('wd', 'cd', 'month') THEN length END;
-CREATE TEMP MACRO day_numbered(n) AS CASE WHEN n > 0 THEN getvariable('working_days')[n] END;
 -- a day inside the published calendar is not past a due day beyond it
 CREATE TEMP MACRO is_past(ended_on, due_on, start_number) AS CASE
     WHEN due_on IS NOT NULL THEN ended_on > due_on
     WHEN start_number IS NOT NULL AND ended_on <= getvariable('published_until') THEN false
 END;
--- number of the due day of a limit without extension
-CREATE TEMP MACRO due_number(started_on, length, unit, paused_working_days, paused_calendar_days) AS CASE
-    WHEN unit = 'wd' THEN number_on(started_on) + length + CAST(paused_working_days AS INTEGER)
-        + CASE WHEN length = 0 AND number_on(started_on) = number_on(started_on - 1) THEN 1 ELSE 0 END
-    ELSE next_number(later(started_on, length, unit) + CAST(paused_calendar_days AS INTEGER))
-END;
+-- the rows of a table with the number of the working day on which their limit ends; an extension in another unit counts on
+-- from the due day without it
+CREATE TEMP MACRO with_due_number(relation) AS TABLE
+SELECT p.*, CASE
+    WHEN p.extension = 0 OR p.extension_unit = p.unit OR p.plain_number IS NULL THEN p.plain_number
+    WHEN p.extension_unit = 'wd' THEN p.plain_number + p.extension
+    ELSE e.next_number END AS due_number
+FROM (
+    SELECT r.*, CASE WHEN r.unit <> 'wd' THEN l.next_number
+        ELSE s.wd_number + r.whole + r.paused_working_days + CASE WHEN r.length = 0 AND NOT s.is_working_day THEN 1 ELSE 0 END END AS plain_number
+    FROM (
+        SELECT *, length + CASE WHEN extension_unit = unit THEN extension ELSE 0 END AS whole FROM query_table(relation)
+    ) AS r
+    JOIN day AS s ON r.started_on = s.day
+    LEFT JOIN day AS l ON l.day = CASE WHEN r.unit <> 'wd' THEN later(r.started_on, r.whole, r.unit) + CAST(r.paused_calendar_days AS INTEGER) END
+) AS p
+LEFT JOIN working_day AS d ON d.wd_number = CASE WHEN p.extension > 0 AND p.extension_unit NOT IN ('wd', p.unit) THEN p.plain_number END
+LEFT JOIN day AS e ON e.day = later(d.day, p.extension, p.extension_unit);
 
 CREATE TEMP TABLE limits AS
 SELECT *, CASE WHEN own_statutory IS NOT NULL THEN own_statutory WHEN is_licence THEN CASE WHEN is_joint THEN 45 ELSE 20 END END AS statutory,
@@ -66,11 +76,6 @@ JOIN (
 WHERE e.activity_code IN ('accepted', 'issued', 'delivered')
     AND (e.activity_code = 'accepted' AND c.wants_acceptance OR e.activity_code <> 'accepted' AND c.wants_delivery)
 GROUP BY e.case_number;
-
--- each day with its number and the fifth working day after it
-CREATE TEMP TABLE day AS
-SELECT c.day, c.is_working_day, c.wd_number, c.is_published, w.day AS fifth_on
-FROM calendar AS c LEFT JOIN working_day AS w ON c.wd_number + 5 = w.wd_number AND w.is_published;
 
 -- acceptance as recorded, or deemed where nothing was done within five working days (art. 32); hence the start
 CREATE TEMP TABLE started AS
@@ -146,8 +151,8 @@ SELECT case_number, notice_on, coalesce(resubmitted_on, recorded_on) FROM starte
 
 -- the first usable extension, capped (art. 42)
 CREATE TEMP TABLE extension AS
-SELECT *, CASE WHEN granted_days > cap THEN cap ELSE granted_days END AS extension, granted_days > cap AS is_capped,
-    number_on(day_of(granted_at) - 1) AS number_before_grant
+SELECT x.*, CASE WHEN granted_days > cap THEN cap ELSE granted_days END AS extension, granted_days > cap AS is_capped,
+    b.wd_number AS number_before_grant
 FROM (
     SELECT e.case_number, e.extension_count, e.grant.at AS granted_at, e.grant.days AS granted_days,
         CASE WHEN f.statutory IS NOT NULL THEN f.statutory_unit WHEN f.promised IS NOT NULL THEN f.promised_unit ELSE 'wd' END AS extension_unit,
@@ -159,7 +164,7 @@ FROM (
         FROM (SELECT *, coalesce(occurred_at, special_started_at) AS granted_at FROM special_event WHERE procedure_code = '1')
         GROUP BY case_number
     ) AS e JOIN started AS f USING (case_number)
-);
+) AS x LEFT JOIN day AS b ON b.day = day_of(granted_at) - 1;
 
 CREATE TEMP TABLE stopped AS
 SELECT s.case_number, s.started_on, s.end_on, s.accepted_number, s.promised, s.promised_unit, s.statutory, s.statutory_unit,
@@ -169,12 +174,11 @@ WHERE s.start_number IS NOT NULL AND (e.case_number IS NOT NULL OR s.case_number
 
 -- overlapping pauses count once, from the day after the start to the end of the case
 CREATE TEMP TABLE island AS
-SELECT case_number, began_on, number_before, accepted_number, number_until,
-    coalesce(number_until - number_before, 0) AS working_days, ended_on - began_on AS calendar_days,
-    number_before IS NOT NULL AND number_until IS NOT NULL AS is_known
+SELECT case_number, began_on, b.wd_number AS number_before, accepted_number, u.wd_number AS number_until,
+    coalesce(u.wd_number - b.wd_number, 0) AS working_days, ended_on - began_on AS calendar_days,
+    b.wd_number IS NOT NULL AND u.wd_number IS NOT NULL AS is_known
 FROM (
-    SELECT case_number, accepted_number, min(began_on) AS began_on, max(ended_on) AS ended_on,
-        number_on(min(began_on) - 1) AS number_before, number_on(max(ended_on) - 1) AS number_until
+    SELECT case_number, accepted_number, min(began_on) AS began_on, max(ended_on) AS ended_on
     FROM (
         SELECT *, count(*) FILTER (is_apart) OVER (PARTITION BY case_number ORDER BY began_on, ended_on) AS place
         FROM (
@@ -187,16 +191,9 @@ FROM (
             ) WHERE began_on < ended_on
         )
     ) GROUP BY case_number, accepted_number, place
-);
+) LEFT JOIN day AS b ON b.day = began_on - 1 LEFT JOIN day AS u ON u.day = ended_on - 1;
 
--- each limit without and with its extension; a pause that begins after the due day finds no clock to stop
-CREATE TEMP MACRO extended_number(started_on, length, unit, extension, extension_unit, working_days, calendar_days) AS CASE
-    WHEN extension = 0 OR extension_unit = unit
-        THEN due_number(started_on, length + CASE WHEN extension_unit = unit THEN extension ELSE 0 END, unit, working_days, calendar_days)
-    WHEN extension_unit = 'wd' THEN due_number(started_on, length, unit, working_days, calendar_days) + extension
-    ELSE next_number(later(day_numbered(due_number(started_on, length, unit, working_days, calendar_days)), extension, extension_unit))
-END;
-
+-- each limit without and with its extension
 CREATE TEMP TABLE clocked AS
 SELECT s.case_number, s.started_on, l.name, l.length, l.unit, x.is_extended, CASE WHEN x.is_extended THEN s.extension ELSE 0 END AS extension,
     s.extension_unit, s.number_before_grant
@@ -208,30 +205,32 @@ JOIN (
     SELECT case_number, 'statutory', statutory, statutory_unit FROM stopped
 ) AS l ON s.case_number = l.case_number AND l.length IS NOT NULL;
 
-CREATE TEMP TABLE long_due AS
-WITH step AS (
-    SELECT c.*, i.began_on, i.number_before, i.working_days, i.calendar_days, i.is_known,
-        coalesce(sum(i.working_days) OVER earlier, 0) AS earlier_working_days, coalesce(sum(i.calendar_days) OVER earlier, 0) AS earlier_calendar_days
-    FROM clocked AS c JOIN island AS i USING (case_number)
-    WINDOW earlier AS (PARTITION BY c.case_number, c.name, c.is_extended ORDER BY i.began_on ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-), standing AS (
+-- a pause that begins after the due day finds no clock to stop, nor does one after it
+CREATE TEMP TABLE step AS
+SELECT c.*, i.began_on, i.number_before, i.working_days, i.calendar_days, i.is_known,
+    coalesce(sum(i.working_days) OVER earlier, 0) AS paused_working_days, coalesce(sum(i.calendar_days) OVER earlier, 0) AS paused_calendar_days
+FROM clocked AS c JOIN island AS i USING (case_number)
+WINDOW earlier AS (PARTITION BY c.case_number, c.name, c.is_extended ORDER BY i.began_on ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
+
+CREATE TEMP TABLE paused_limit AS
+WITH standing AS (
     SELECT case_number, name, is_extended, sum(working_days) AS working_days, sum(calendar_days) AS calendar_days
     FROM (
-        SELECT *, min(CASE WHEN is_known AND number_before < extended_number(
-            started_on, length, unit, extension, extension_unit, earlier_working_days, earlier_calendar_days) THEN 1 ELSE 0 END)
+        SELECT *, min(CASE WHEN is_known AND number_before < due_number THEN 1 ELSE 0 END)
             OVER (PARTITION BY case_number, name, is_extended ORDER BY began_on ROWS UNBOUNDED PRECEDING) AS is_counted
-        FROM step
+        FROM with_due_number('step')
     ) WHERE is_counted = 1 GROUP BY ALL
-), due AS (
-    SELECT c.*, extended_number(c.started_on, c.length, c.unit, c.extension, c.extension_unit,
-        coalesce(s.working_days, 0), coalesce(s.calendar_days, 0)) AS due_number
-    FROM clocked AS c LEFT JOIN standing AS s USING (case_number, name, is_extended)
-), of_limit AS (
+)
+SELECT c.*, coalesce(s.working_days, 0) AS paused_working_days, coalesce(s.calendar_days, 0) AS paused_calendar_days
+FROM clocked AS c LEFT JOIN standing AS s USING (case_number, name, is_extended);
+
+CREATE TEMP TABLE long_due AS
+WITH of_limit AS (
     SELECT *, coalesce(before_grant < plain_number, false) AS is_in_time
     FROM (
         SELECT case_number, name, max(due_number) FILTER (NOT is_extended) AS plain_number,
             max(due_number) FILTER (is_extended) AS extended_number, max(number_before_grant) FILTER (is_extended) AS before_grant
-        FROM due GROUP BY case_number, name
+        FROM with_due_number('paused_limit') GROUP BY case_number, name
     )
 )
 SELECT case_number, bool_or(is_in_time) AS is_extended,
@@ -263,14 +262,16 @@ WITH numbered AS (
     SELECT s.*, p.* EXCLUDE (case_number), e.wd_number AS completed_number, e.is_published AS is_completion_published,
         CASE WHEN p.is_clocked THEN p.promised_number
             WHEN s.promised_unit = 'wd' THEN b.wd_number + s.promised + CASE WHEN s.promised = 0 AND NOT b.is_working_day THEN 1 ELSE 0 END
-            ELSE next_number(later(s.started_on, s.promised, s.promised_unit)) END AS promised_due_number,
+            ELSE bp.next_number END AS promised_due_number,
         CASE WHEN p.is_clocked THEN p.statutory_number
             WHEN s.statutory_unit = 'wd' THEN b.wd_number + s.statutory + CASE WHEN s.statutory = 0 AND NOT b.is_working_day THEN 1 ELSE 0 END
-            ELSE next_number(later(s.started_on, s.statutory, s.statutory_unit)) END AS statutory_due_number,
+            ELSE bs.next_number END AS statutory_due_number,
         CASE WHEN s.is_licence_granted THEN e.wd_number + 10 END AS delivery_due_number
     FROM started AS s
     LEFT JOIN day AS b ON s.started_on = b.day
     LEFT JOIN day AS e ON s.completed_on = e.day
+    LEFT JOIN day AS bp ON bp.day = CASE WHEN s.promised_unit <> 'wd' THEN later(s.started_on, s.promised, s.promised_unit) END
+    LEFT JOIN day AS bs ON bs.day = CASE WHEN s.statutory_unit <> 'wd' THEN later(s.started_on, s.statutory, s.statutory_unit) END
     LEFT JOIN special AS p USING (case_number)
 ), dated AS (
     SELECT n.*, CASE WHEN p.is_published THEN p.day END AS promised_due_on, CASE WHEN s.is_published THEN s.day END AS statutory_due_on,

@@ -67,7 +67,10 @@ def build(files: Path, target: Path, threads: int = 2, memory: str = "3GB") -> N
     target = target.resolve()
     with tempfile.TemporaryDirectory(dir=target.parent) as spill, duckdb.connect(str(target)) as connection:
         os.chdir(files)  # the script names files by subject
-        settings = {"threads": threads, "memory_limit": memory, "temp_directory": spill, "preserve_insertion_order": False}
+        # one checkpoint at the end: a commit that checkpoints writes its rows in one thread
+        settings = {
+            "threads": threads, "memory_limit": memory, "temp_directory": spill, "preserve_insertion_order": False, "checkpoint_threshold": "1TB",
+        }  # fmt: skip
         for name, value in settings.items():
             connection.execute(f"SET {name} = '{value}'")
         identifiers.set_digest_key(connection, os.environ["YIWANG_DIGEST_KEY"].encode())
@@ -90,11 +93,12 @@ def _set_aside(connection: duckdb.DuckDBPyConnection, subject: str) -> str:
     keys, masks = SUBJECTS[subject]
     columns = [row[0] for row in connection.execute(f"DESCRIBE FROM '{subject}/*.parquet'").fetchall()]
     raw = ", ".join(f"'{column}': {masks.get(column, 'guarded')}(CAST({column} AS VARCHAR))" for column in columns)
-    reasons, bad = [], "false"
+    reasons, bad, rows = [], "false", ""
     if subject == "certificate":
         value = {column: f"not_long_term(clean({column}))" if column == "valid_to" else f"clean({column})" for column in DAYS}
         wrong = {column: f"({value[column]} IS NOT NULL AND day_in({value[column]}) IS NULL)" for column in DAYS}
         bad = " OR ".join(wrong.values())
+        rows = "SEMI JOIN (FROM certificate_read WHERE is_bad OR certificate_id IS NULL) USING (file_index, file_row_number)"
         for column, title in DAYS.items():
             reasons.append(f"CASE WHEN {wrong[column]} THEN '{title}（{column}）的值“' || shown({value[column]}) || '”不是日期' END")
     key = {column: f"{column}" if column == "sequence" else f"clean({column})" for column in keys}
@@ -104,8 +108,8 @@ def _set_aside(connection: duckdb.DuckDBPyConnection, subject: str) -> str:
         SELECT 'sample' AS source, '{subject}' AS subject, nullif(concat_ws('/', {', '.join(key.values())}), '') AS record_key,
             CASE WHEN {bad} THEN 'not_typed' ELSE 'no_key' END AS reason_code, concat_ws('；', {', '.join(reasons)}) AS reason,
             CAST(to_json({{{raw}}}) AS VARCHAR) AS raw, 'sample/' || filename AS file, file_row_number + 1 AS file_row
-        FROM '{subject}/*.parquet' WHERE {bad} OR {unkeyed}
-    """
+        FROM (SELECT *, filename, file_index, file_row_number FROM '{subject}/*.parquet') {rows} WHERE {bad} OR {unkeyed}
+    """  # noqa: S608 - names come from the tables above
 
 
 def main() -> None:
