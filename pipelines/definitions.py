@@ -4,6 +4,7 @@ Everything hangs on one job, ``city``: sync → warehouse → checks → score �
 """
 
 import warnings
+from collections.abc import Iterator
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -16,11 +17,12 @@ from pipelines.defs.quality.checks import quality
 from pipelines.defs.resources import Platform, daily
 from pipelines.defs.sync.assets import raw
 from pipelines.defs.warehouse import assets as warehouse
+from pipelines.sources.service import run_lock
 
 JOB = "city"
 
 
-def build(settings: Settings, platform: Platform) -> dg.Definitions:
+def build(settings: Settings, platform: Platform | dg.ResourceDefinition) -> dg.Definitions:
     """The graph for one home."""
     warnings.filterwarnings("ignore", category=dg.BetaWarning)  # backfill policies: ours run day by day
     days = daily(settings)
@@ -53,4 +55,15 @@ def _every_night(settings: Settings) -> dg.ScheduleDefinition:
 def defs() -> dg.Definitions:
     """The graph of the configured home, for ``dagster dev``."""
     settings = get_settings()
-    return build(settings, Platform(settings))
+    return build(settings, locked_platform(settings))
+
+
+def locked_platform(settings: Settings) -> dg.ResourceDefinition:
+    """The platform for runs that Dagster itself starts: each holds the home while it lasts, as ``yiwang run`` does."""
+
+    @dg.resource
+    def platform(context: dg.InitResourceContext) -> Iterator[Platform]:
+        with run_lock(settings):
+            yield Platform(settings)
+
+    return platform

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from rich.console import Console
@@ -37,7 +38,7 @@ def print_status(settings: Settings, console: Console, counts: Sequence[Mapping[
         YiwangError: YW-STORE-001 when nothing is published.
     """
     figures = run_figures(settings)
-    console.print(f"运行 {figures.run_id}，数据截至 {figures.as_of:%Y-%m-%d %H:%M}", soft_wrap=True)
+    console.print(f"运行 {figures.run_id}，数据截至 {figures.as_of.astimezone(ZoneInfo(settings.zone)):%Y-%m-%d %H:%M}", soft_wrap=True)
     console.print(sync_table(figures.sync if counts is None else counts))
     failed = [check for check in figures.checks if not check["passed"]]
     console.print(f"检查：通过 {len(figures.checks) - len(failed)} 项，未通过 {len(failed)} 项", highlight=False)

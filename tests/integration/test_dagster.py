@@ -12,8 +12,9 @@ import pytest
 from models.domain.contracts import SUBJECTS
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from pipelines.definitions import JOB, build
+from pipelines.definitions import JOB, build, locked_platform
 from pipelines.defs.resources import Platform, partition_of
+from pipelines.sources.service import run_lock
 from pipelines.warehouse.service import project_dir
 
 
@@ -77,6 +78,13 @@ def test_a_day_outside_the_partitions_is_refused(settings: Settings) -> None:
     with pytest.raises(YiwangError) as raised:
         partition_of(datetime(1999, 1, 1, tzinfo=UTC), settings)
     assert raised.value.code == "YW-RUN-004"
+
+
+def test_a_run_of_dagster_holds_the_home(settings: Settings) -> None:
+    job = build(settings, locked_platform(settings)).resolve_job_def(JOB)
+    with run_lock(settings), pytest.raises(dg.DagsterResourceFunctionError) as raised:
+        job.execute_in_process(asset_selection=[dg.AssetKey(["raw", "region"])])
+    assert isinstance(raised.value.__cause__, YiwangError) and raised.value.__cause__.code == "YW-RUN-001"
 
 
 def test_dagster_loads_the_module_as_its_command_does(tmp_path: Path) -> None:
