@@ -69,6 +69,7 @@ def unexpected_rows(masked: Path, expectations: Sequence[Expectation]) -> Iterat
                 raise YiwangError(_FAILED, detail=_last(errors))
         finally:
             child.kill()  # it may still be at work when the caller has had enough
+            reader.join()  # before its pipe is closed under it
 
 
 def _last(lines: Sequence[str]) -> str:
