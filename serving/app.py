@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -53,14 +53,20 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
     """Serve until stopped.
+
+    Args:
+        settings: Address, home, tokens.
+        announce: Is told the address once it is bound.
 
     Raises:
         YiwangError: YW-SERVE-001 when the port is taken, and as :func:`create_app`.
     """
     app = create_app(settings)
     listening = listen(settings.host, settings.port)
+    if announce:
+        announce(f"http://{settings.host}:{settings.port}")
     observe.log_libraries()
     config = uvicorn.Config(
         app, access_log=False, log_config=None, server_header=False, proxy_headers=False, timeout_graceful_shutdown=10

@@ -128,7 +128,8 @@ def serve(
     """启动接口与页面。"""
     from serving.app import serve as serve_app
 
-    serve_app(settings_of(home, host=host, port=port))
+    console = Console(stderr=True, highlight=False)
+    serve_app(settings_of(home, host=host, port=port), lambda address: console.print(f"一网已启动：{address}（按 Ctrl+C 结束）", soft_wrap=True))
 
 
 @app.command()
