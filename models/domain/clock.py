@@ -144,12 +144,13 @@ def clock(facts: CaseFacts, limits: Limits, calendar: WorkCalendar, as_of: datet
         facts: What is recorded of it; instants are aware.
         limits: Limits of its matter.
         calendar: The work calendar.
-        as_of: Instant at which an open case is looked at. Recorded facts later than it still hold.
+        as_of: Instant at which the case is looked at. What is dated later has not happened yet.
         zone: Zone in which instants become days.
 
     Returns:
         Its clocks. A due day beyond the published calendar is None, with the provisional one beside it.
     """
+    facts = _known(facts, as_of)
     days = _Days(calendar, zone)
     as_of_on, completed_on, received_on = days.of(as_of), days.of(facts.completed_at), days.of(facts.received_at)
     acceptance = _acceptance(facts, days, as_of_on)
@@ -270,6 +271,20 @@ def _first(facts: CaseFacts, activity: str, since: datetime | None = None) -> da
 
 def _earliest(*days: date | None) -> date | None:
     return min((day for day in days if day), default=None)
+
+
+def _known(facts: CaseFacts, as_of: datetime) -> CaseFacts:
+    """What had happened by ``as_of``: a case decided in June was open in May, whoever looks and whenever."""
+
+    def happened(instant: datetime | None) -> datetime | None:
+        return instant if instant and instant <= as_of else None
+
+    events = tuple(
+        replace(event, special_ended_at=happened(event.special_ended_at))
+        for event in facts.events
+        if not any(instant and instant > as_of for instant in (event.occurred_at, event.special_started_at))
+    )
+    return replace(facts, accepted_at=happened(facts.accepted_at), completed_at=happened(facts.completed_at), events=events)
 
 
 def _acceptance(facts: CaseFacts, days: _Days, as_of_on: date) -> _Acceptance:

@@ -3,12 +3,16 @@
     on the calendar's running number. Only the few cases with corrections, pauses or extensions take the long way. -#}
 {%- set rules = clock_rules() -%}
 {%- set as_of_on = day_of(as_of()) -%}
+{#- What is dated later than as_of has not happened yet. -#}
+{%- set happened = 'coalesce(e.occurred_at <= ' ~ as_of() ~ ', true) and coalesce(e.special_started_at <= ' ~ as_of() ~ ', true)' -%}
 with calendar as (
     select day, is_working_day, wd_number, is_published from {{ source('raw', 'calendar') }}
 ), working_day as (
     select wd_number, day, is_published, {{ end_of_day('day') }} as end_at from calendar where is_working_day
 ), recorded as (
-    select c.source, c.case_number, c.matter_code, c.received_at, c.accepted_at, c.completed_at, c.source_due_at, c.outcome_code
+    select c.source, c.case_number, c.matter_code, c.received_at, c.source_due_at, c.outcome_code,
+        case when c.accepted_at <= {{ as_of() }} then c.accepted_at end as accepted_at,
+        case when c.completed_at <= {{ as_of() }} then c.completed_at end as completed_at
     from {{ ref('stg_case') }} as c
     inner join {{ ref('int_case_touched') }} as t on c.source = t.source and c.case_number = t.case_number
 ), matter as (
@@ -42,7 +46,8 @@ with calendar as (
 ), event as (
     -- the few per cent of events that stop, move or restart a clock
     select e.source, e.case_number, e.sequence, e.activity_code, e.occurred_at, e.special_kind_code, e.special_started_at,
-        e.special_ended_at, e.has_written_notice, e.extension_days,
+        case when e.special_ended_at <= {{ as_of() }} then e.special_ended_at end as special_ended_at,
+        e.has_written_notice, e.extension_days,
         case when e.activity_code = 'resumed' then null
              else coalesce(e.special_code, case e.activity_code when 'suspended' then '2' when 'extended' then '1' end)
         end as procedure_code
@@ -51,6 +56,7 @@ with calendar as (
             e.activity_code in ('correction_asked', 'correction_submitted', 'refused', 'suspended', 'resumed', 'extended')
             or e.special_code in ('1', '2')
         )
+        and {{ happened }}
         and (e.source, e.case_number) in (select source, case_number from {{ ref('int_case_touched') }})
 ), milestone as (
     -- steps that most cases have, looked up only where the clock asks for them
@@ -61,8 +67,10 @@ with calendar as (
         ) as delivered_at
     from {{ ref('stg_case_event') }} as e
     inner join fact as f on e.source = f.source and e.case_number = f.case_number
-    where (e.activity_code = 'accepted' and f.accepted_at is null)
+    where {{ happened }} and (
+        (e.activity_code = 'accepted' and f.accepted_at is null)
         or (e.activity_code in ('issued', 'delivered') and f.is_licence_granted)
+    )
     group by e.source, e.case_number
 ), correction as (
     select source, case_number, {{ day_of('notice_at') }} as notice_on, correction_count, refused_at, resubmitted_at,

@@ -6,9 +6,10 @@ with case_day as (
         correction_count, is_told_once_in_time, is_certificate_due, is_matter_in_force
     from {{ ref('fct_case') }}
 ), reviewed as (
-    select distinct source, case_number from {{ ref('fct_review') }} where not is_default
+    select distinct source, case_number from {{ ref('fct_review') }} where not is_default and reviewed_at <= {{ as_of() }}
 ), certified as (
-    select distinct source, case_number from {{ ref('fct_certificate') }} where case_number is not null
+    select distinct source, case_number from {{ ref('fct_certificate') }}
+    where case_number is not null and coalesce(issued_on <= {{ day_of(as_of()) }}, true)
 ), received as (
     select received_on as day, department_code, count(*) as cases,
         count(*) filter (channel_code in ('2', '3', '5')) as online, count(channel_code) as channelled,

@@ -25,11 +25,14 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text if " " in text else f"{text} 10:00").replace(tzinfo=ZONE)
 
 
-def run(limits: Limits = FIVE, events: Sequence[Event] = (), as_of: str = "2025-03-04", **facts: str | None) -> Clocks:
-    """Clock a case accepted on 2025-03-03 unless told otherwise."""
+def run(limits: Limits = FIVE, events: Sequence[Event] = (), as_of: str | None = None, **facts: str | None) -> Clocks:
+    """Clock a case accepted on 2025-03-03 unless told otherwise, as of the last thing that happened to it."""
     given_facts: dict[str, Any] = {"received_at": MARCH_3, "accepted_at": MARCH_3} | facts
     instants = {k: at(v) if v and k.endswith("_at") else v for k, v in given_facts.items()}
-    return clock(CaseFacts(**instants, events=tuple(events)), limits, CALENDAR, at(as_of), ZONE)
+    happened = [v for k, v in instants.items() if isinstance(v, datetime) and k != "source_due_at"]
+    happened += [i for e in events for i in (e.occurred_at, e.special_started_at, e.special_ended_at) if i]
+    seen_at = at(as_of) if as_of else max(at("2025-03-04"), *happened)
+    return clock(CaseFacts(**instants, events=tuple(events)), limits, CALENDAR, seen_at, ZONE)
 
 
 def pause(begun: str, ended: str | None, kind: str = "hearing", **values: Any) -> Event:
@@ -510,3 +513,13 @@ def test_no_date_crashes_it(facts: CaseFacts, limits: Limits, instants: list[dat
         limits, CALENDAR, ended, ZONE,
     )  # fmt: skip
     clock(replace(facts, received_at=received), limits, CALENDAR, received, ZONE)
+
+
+def test_what_is_dated_after_as_of_has_not_happened_yet() -> None:
+    seen = run(completed_at="2025-03-12", as_of="2025-03-11")
+    assert (seen.is_completed, seen.completed_on, seen.is_late) == (False, None, True)
+    unaccepted = run(accepted_at="2025-03-05", as_of="2025-03-04")
+    assert unaccepted.accepted_on is None
+    paused = [pause("2025-03-05", "2025-03-10")]
+    assert run(events=paused, as_of="2025-03-04").due_on == run(as_of="2025-03-04").due_on
+    assert run(events=paused, as_of="2025-03-06").is_paused
