@@ -51,6 +51,17 @@ FROM (
     FROM matters
 );
 
+-- what is dated after as_of has not happened yet
+CREATE TEMP VIEW known_case AS
+SELECT * REPLACE (
+    CASE WHEN accepted_at <= getvariable('as_of') THEN accepted_at END AS accepted_at,
+    CASE WHEN completed_at <= getvariable('as_of') THEN completed_at END AS completed_at
+) FROM cases;
+CREATE TEMP VIEW known_event AS
+SELECT * REPLACE (CASE WHEN special_ended_at <= getvariable('as_of') THEN special_ended_at END AS special_ended_at)
+FROM special_event
+WHERE coalesce(occurred_at <= getvariable('as_of'), true) AND coalesce(special_started_at <= getvariable('as_of'), true);
+
 CREATE TEMP TABLE correction AS
 SELECT case_number, day_of(first_notice_at) AS notice_on,
     count(*) FILTER (activity_code = 'correction_asked') AS correction_count,
@@ -58,7 +69,7 @@ SELECT case_number, day_of(first_notice_at) AS notice_on,
     min(occurred_at) FILTER (activity_code = 'correction_submitted' AND occurred_at >= first_notice_at) AS resubmitted_at
 FROM (
     SELECT *, min(CASE WHEN activity_code = 'correction_asked' THEN occurred_at END) OVER (PARTITION BY case_number) AS first_notice_at
-    FROM special_event WHERE activity_code IN ('correction_asked', 'correction_submitted', 'refused')
+    FROM known_event WHERE activity_code IN ('correction_asked', 'correction_submitted', 'refused')
 ) GROUP BY case_number, first_notice_at;
 
 -- steps that most cases have, looked up only where the clock asks for them
@@ -70,10 +81,10 @@ FROM marts.fct_case_event AS e
 JOIN (
     SELECT c.case_number, c.accepted_at IS NULL AS wants_acceptance,
         coalesce(l.is_licence AND c.outcome_code = 'granted' AND c.completed_at IS NOT NULL, false) AS wants_delivery
-    FROM cases AS c LEFT JOIN limits AS l USING (matter_code)
+    FROM known_case AS c LEFT JOIN limits AS l USING (matter_code)
     WHERE wants_acceptance OR wants_delivery
 ) AS c USING (case_number)
-WHERE e.activity_code IN ('accepted', 'issued', 'delivered')
+WHERE e.activity_code IN ('accepted', 'issued', 'delivered') AND coalesce(e.occurred_at <= getvariable('as_of'), true)
     AND (e.activity_code = 'accepted' AND c.wants_acceptance OR e.activity_code <> 'accepted' AND c.wants_delivery)
 GROUP BY e.case_number;
 
@@ -90,7 +101,7 @@ WITH fact AS (
         coalesce(c.accepted_at, m.accepted_event_at) AS recorded_at, day_of(m.delivered_at) AS delivered_on,
         c.completed_at IS NOT NULL AND coalesce(
             c.outcome_code NOT IN ('correction_lapsed', 'refused', 'terminated', 'void', 'withdrawn'), true) AS is_decided
-    FROM cases AS c
+    FROM known_case AS c
     LEFT JOIN limits AS l USING (matter_code)
     LEFT JOIN correction AS k USING (case_number)
     LEFT JOIN milestone AS m USING (case_number)
@@ -136,10 +147,10 @@ SELECT *, coalesce(
 FROM (
     SELECT p.case_number, p.sequence, p.special_kind_code, p.has_written_notice, p.paused_at, f.is_publication_excluded,
         coalesce(max(p.special_ended_at), min(r.resumed_at)) AS ended_at
-    FROM (SELECT *, coalesce(special_started_at, occurred_at) AS paused_at FROM special_event WHERE procedure_code = '2') AS p
+    FROM (SELECT *, coalesce(special_started_at, occurred_at) AS paused_at FROM known_event WHERE procedure_code = '2') AS p
     JOIN started AS f USING (case_number)
     LEFT JOIN (
-        SELECT case_number, coalesce(special_ended_at, occurred_at) AS resumed_at FROM special_event WHERE activity_code = 'resumed'
+        SELECT case_number, coalesce(special_ended_at, occurred_at) AS resumed_at FROM known_event WHERE activity_code = 'resumed'
     ) AS r ON p.case_number = r.case_number AND r.resumed_at >= p.paused_at AND p.special_ended_at IS NULL
     GROUP BY ALL
 );
@@ -161,7 +172,7 @@ FROM (
     FROM (
         SELECT case_number, count(*) AS extension_count,
             min({'at': granted_at, 'sequence': sequence, 'days': extension_days}) FILTER (extension_days > 0 AND granted_at IS NOT NULL) AS grant
-        FROM (SELECT *, coalesce(occurred_at, special_started_at) AS granted_at FROM special_event WHERE procedure_code = '1')
+        FROM (SELECT *, coalesce(occurred_at, special_started_at) AS granted_at FROM known_event WHERE procedure_code = '1')
         GROUP BY case_number
     ) AS e JOIN started AS f USING (case_number)
 ) AS x LEFT JOIN day AS b ON b.day = day_of(granted_at) - 1;

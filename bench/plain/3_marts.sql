@@ -84,9 +84,11 @@ SET VARIABLE grid_first = (
 
 CREATE TABLE marts.mart_department_day AS
 WITH reviewed AS (
-    SELECT DISTINCT case_number FROM marts.fct_review WHERE NOT is_default AND case_number IS NOT NULL
+    SELECT DISTINCT case_number FROM marts.fct_review
+    WHERE NOT is_default AND case_number IS NOT NULL AND reviewed_at <= getvariable('as_of')
 ), certified AS (
-    SELECT DISTINCT case_number FROM marts.fct_certificate WHERE case_number IS NOT NULL
+    SELECT DISTINCT case_number FROM marts.fct_certificate
+    WHERE case_number IS NOT NULL AND coalesce(issued_on <= getvariable('as_of_on'), true)
 ), received AS (
     SELECT received_on AS day, department_code, count(*) AS cases, count(*) FILTER (channel_code IN ('2', '3', '5')) AS online,
         count(channel_code) AS channelled, count(*) FILTER (correction_count > 0) AS corrected,
