@@ -125,7 +125,7 @@ class SourceFile(_Strict):
     """
 
     as_of: datetime | date | None = Field(None, description="Day (its end) or instant as of which open cases are clocked; default: the data's horizon.")
-    sources: list[Source] = Field(description="The sources, one entry for each subject of each source.")
+    sources: list[Source] = Field(min_length=1, description="The sources, one entry for each subject of each source.")
     folder: Path = Field(Path(), exclude=True)
 
     @field_validator("as_of", mode="before")
@@ -213,6 +213,7 @@ _FAULTS = {
     "string_pattern_mismatch": "写法不对",
     "string_type": "应为文字",
     "list_type": "应为列表",
+    "too_short": "至少要有一个来源",
     "model_type": "应为键值",
     "model_attributes_type": "应为列名或键值",
     "dict_type": "应为键值",

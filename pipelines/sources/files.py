@@ -23,7 +23,7 @@ from models.domain.errors import YiwangError
 from pipelines.sources.config import Source, SourceFile
 from pipelines.sources.store import literal
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Part of every fingerprint: raise it when the same file and settings would give other rows than before."""
 
 _SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".txt": "csv", ".tsv": "csv"}

@@ -15,23 +15,15 @@ from models.domain.identifiers import (
     sql_is_credit_code,
     sql_is_resident_id,
     sql_mask_identifier,
-    sql_mask_name,
-    sql_mask_phone,
-    sql_mask_text,
 )
 from models.domain.schema import sql_columns, stored_columns
 from pipelines.sources.config import FieldSpec, Source
+from pipelines.sources.masking import masked_code, masked_key, masked_personal, masked_text, masked_typed, shown
 from pipelines.sources.store import literal, name
-from pipelines.sources.typing_sql import LONG_TERM, as_text, cast, shown, trimmed, typed
+from pipelines.sources.typing_sql import LONG_TERM, as_text, cast, trimmed, typed
 
-_MASKS = {
-    Personal.NAME: sql_mask_name,
-    Personal.PHONE: sql_mask_phone,
-    Personal.IDENTIFIER: sql_mask_identifier,
-    Personal.TEXT: sql_mask_text,
-}
 _TYPE_NAMES = {"TIMESTAMPTZ": "日期时间", "DATE": "日期", "INTEGER": "整数", "BOOLEAN": "是或否"}
-_SOMEBODYS = "1[0-9]{10}|[0-9]{15}|[0-9]{17}[0-9Xx]"
+_CODES = ("_code", "_codes", "_number", "_id")
 PACKAGE_COLUMNS = {
     "_file_id": "INTEGER",
     "_file_row": "BIGINT",
@@ -194,27 +186,27 @@ def _reasons(source: Source, suspects: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _record_key(source: Source) -> str:
-    return "nullif(concat_ws('/', " + ", ".join(name("t." + field) for field in source.keys) + "), '')"
+    keys = (masked_key(f"CAST({name('t.' + field)} AS VARCHAR)") for field in source.keys)
+    return f"nullif(concat_ws('/', {', '.join(keys)}), '')"
 
 
 def _masked(source: Source, mapped: Mapping[str, FieldSpec], available: Mapping[str, str]) -> str:
-    """JSON of the mapped columns only, personal ones masked by their kind.
-
-    The columns of a bad row may have slipped: a value that should be a date or a number is shown as in messages,
-    and other text as it stands unless all of it looks like somebody's number.
-    """
-    specs, types = columns(source.contract), sql_columns(source.contract)
-    parts: dict[str, str] = {}
-    for field, spec in mapped.items():
-        if spec.column is None or spec.column not in available:
-            continue
-        text = f"CAST({name('s.' + spec.column)} AS VARCHAR)"
-        personal = specs[field].personal
-        if personal or spec.column not in parts:
-            mask = _MASKS[personal] if personal else _guarded if types[field] == "VARCHAR" else shown
-            parts[spec.column] = mask(text)
-    return "CAST(to_json({" + ", ".join(f"{literal(column)}: {value}" for column, value in parts.items()) + "}) AS VARCHAR)"
+    """JSON of the mapped columns only; a column that several fields take is masked as the most private of them."""
+    specs = columns(source.contract)
+    order = [Personal.TEXT, *(kind for kind in Personal if kind is not Personal.TEXT), None]
+    fields = sorted((field for field, spec in mapped.items() if spec.column in available), key=lambda field: order.index(specs[field].personal))
+    takers: dict[str, str] = {}
+    for field in fields:
+        takers.setdefault(mapped[field].column or "", field)
+    shows = {column: _mask(source, takers[column], f"CAST({name('s.' + column)} AS VARCHAR)") for column in available if column in takers}
+    return "CAST(to_json({" + ", ".join(f"{literal(column)}: {value}" for column, value in shows.items()) + "}) AS VARCHAR)"
 
 
-def _guarded(text: str) -> str:
-    return f"(CASE WHEN regexp_full_match({text}, '{_SOMEBODYS}') THEN {sql_mask_identifier(text)} ELSE {text} END)"
+def _mask(source: Source, field: str, text: str) -> str:
+    if personal := columns(source.contract)[field].personal:
+        return masked_personal(text, personal)
+    if field in source.keys:
+        return masked_key(text)
+    if sql_columns(source.contract)[field] != "VARCHAR":
+        return masked_typed(text)
+    return masked_code(text) if field.endswith(_CODES) else masked_text(text)

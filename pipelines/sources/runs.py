@@ -17,6 +17,8 @@ WITH instants AS (
     SELECT unnest(CASE WHEN updated_at IS NULL THEN [received_at, applied_at, completed_at] ELSE [updated_at] END) AS t
     FROM raw."case" WHERE NOT _is_deleted
     UNION ALL SELECT coalesce(updated_at, occurred_at) FROM raw.case_event WHERE NOT _is_deleted
+    UNION ALL SELECT coalesce(updated_at, reviewed_at) FROM raw.review WHERE NOT _is_deleted
+    UNION ALL SELECT updated_at FROM raw.certificate WHERE NOT _is_deleted
 ),
 days AS (SELECT epoch_us(t) // 86400000000 AS day, max(epoch_us(t)) AS latest, count(*) AS n FROM instants WHERE isfinite(t) GROUP BY day),
 backed AS (
@@ -91,11 +93,11 @@ def finish_run(settings: Settings, run: RunRef, state: str, detail: str | None =
 def horizon(settings: Settings) -> datetime:
     """The last instant that the data speaks of, in UTC: default of a run's ``as_of``.
 
-    The latest time of change (``updated_at``) of cases and events, and where a record has none, of its received,
-    applied, completed or occurred times, that is backed by its neighbourhood: the 31 days up to it hold at least 0.1 % of all those times (and three of them, from
-    300 on). A few records dated in the
-    future by mistake therefore do not move it (unless they fall within a month of the true end; give ``as_of``
-    in sources.yml where that matters). Nothing here reads the clock.
+    The latest time of change (``updated_at``) of cases, events, reviews and certificates, and where a record has
+    none, of its received, applied, completed, occurred or reviewed times, that is backed by its neighbourhood:
+    the 31 days up to it hold at least 0.1 % of all those times (and three of them, from 300 on). A few records
+    dated in the future by mistake therefore do not move it (unless they fall within a month of the true end; give
+    ``as_of`` in sources.yml where that matters). Nothing here reads the clock.
 
     Raises:
         YiwangError: YW-RUN-003 where no record has a time.

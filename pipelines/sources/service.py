@@ -29,6 +29,7 @@ __all__ = [
     "set_as_of",
     "start_run",
     "sync",
+    "unmapped_columns",
 ]
 
 
@@ -62,3 +63,14 @@ def sync(
     with warehouse(settings) as connection:
         use_digest_key(settings, connection)
         return [sync_subject(settings, connection, source_file, source, run, progress or NoProgress()) for source in wanted]
+
+
+def unmapped_columns(settings: Settings, run_id: str) -> list[tuple[str, str, str]]:
+    """Columns of the files read in a run that nothing maps: source, subject and column, in that order.
+
+    A run that read no file of a subject has none of it. The warehouse must be prepared.
+    """
+    with warehouse(settings) as connection:
+        return connection.execute(
+            "SELECT source, subject, column_name FROM ops.unmapped_column WHERE run_id = ? ORDER BY ALL", [run_id]
+        ).fetchall()

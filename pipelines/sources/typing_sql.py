@@ -6,7 +6,6 @@ What does not belong here: which column becomes which field (:mod:`pipelines.sou
 
 from collections.abc import Sequence
 
-from models.domain.identifiers import sql_mask_name, sql_mask_text
 from pipelines.sources.store import literal
 
 _BLANKS = " || ".join(f"chr({ord(character)})" for character in " \t\n\v\f\r\u00a0\u200b\u3000\ufeff")
@@ -75,14 +74,6 @@ def cast(value: str, source_type: str, target: str) -> str | None:
     if target.startswith("DECIMAL") and source_type in ("DOUBLE", "FLOAT", "INTEGER", "BIGINT"):
         return f"TRY_CAST({value} AS {target})"
     return None
-
-
-def shown(text: str) -> str:
-    """A value as a message may show it: at most 40 characters, names and long digit runs masked, dates left."""
-    short = f"left({text}, 40)"
-    dated = f"regexp_full_match({short}, '[0-9]{{1,10}}|[0-9]{{4}}[-/.年][0-9]{{1,2}}[-/.月].*')"
-    named = f"regexp_full_match({short}, '[\\x{{4E00}}-\\x{{9FFF}}·]{{2,}}')"
-    return f"(CASE WHEN {dated} THEN {short} WHEN {named} THEN {sql_mask_name(short)} ELSE {sql_mask_text(short)} END)"
 
 
 def _parsed(value: str, target: str, formats: Sequence[str], usual: Sequence[str]) -> str:

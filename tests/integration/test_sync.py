@@ -52,7 +52,8 @@ def test_columns_map_by_configuration_name_and_chinese_title(home: SyncHome) -> 
         ("C1", "M1", "D1", "1"), ("C2", None, None, "邮寄"), ("C3", None, None, None),
     ]
     assert count.unmapped == ("spare",)
-    assert home.rows("SELECT column_name FROM ops.unmapped_column") == ["spare"]
+    assert service.unmapped_columns(home.settings, count.run_id) == [("city", "case", "spare")]
+    assert service.unmapped_columns(home.settings, home.one().run_id) == []  # nothing was read
 
 
 def test_constant_pad_and_reversed_satisfaction(home: SyncHome) -> None:
@@ -309,15 +310,15 @@ def test_rows_that_cannot_be_parsed_typed_or_keyed_are_set_aside_and_come_in_whe
     assert quarantine == [
         (None, "no_key", "主键办件编号（case_number）为空", "case.csv", 3),
         (None, "not_parsed", "第 5 行无法解析：列数少于表头", "case.csv", 5),
-        ("C2", "not_typed", "收件时间（received_at）的值“2026-02-30”不是日期时间；是否告知承诺（is_commitment）的值“也*”不是是或否", "case.csv", 2),
-        ("C5", "not_typed", "收件时间（received_at）的值“张*丰”不是日期时间", "case.csv", 4),
+        ("C2", "not_typed", "收件时间（received_at）的值“2026-02-30”不是日期时间；是否告知承诺（is_commitment）的值“也***”不是是或否", "case.csv", 2),
+        ("C5", "not_typed", "收件时间（received_at）的值“张***”不是日期时间", "case.csv", 4),
         ("C6", "not_typed", "收件时间（received_at）的值“infinity”不是日期时间", "case.csv", 5),
         ("C7", "not_typed", "删除标记的值“maybe”不是是或否", "case.csv", 6),
     ]
     (clear,) = home.rows("SELECT raw FROM raw.quarantine WHERE record_key = 'C2'")
     (masked,) = home.rows("SELECT raw_masked FROM raw.quarantine WHERE record_key = 'C2'")
     assert "张三丰" in clear and "秘密" in clear
-    assert "2026-02-30" in masked and "张*丰" in masked and "199****1234" in masked and "秘密" not in masked
+    assert "2026-02-30" in masked and "张*丰" in masked and "199****1234" in masked and "也***" in masked and "秘密" not in masked
     published = "".join(str(row) for row in home.rows("SELECT reason, raw_masked FROM raw.quarantine"))
     assert "张三丰" not in published and "19900001234" not in published
 
@@ -481,6 +482,18 @@ def test_horizon_is_the_last_time_that_the_data_backs(home: SyncHome) -> None:
     home.csv("event.csv", ["case_number", "sequence", "occurred_at"], [["C1", 1, "2026-06-28 17:30"], ["C1", 2, "9999-12-31"]])
     home.sync()
     assert service.horizon(home.settings) == datetime(2026, 6, 28, 9, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("late", ["review", "certificate"])
+def test_horizon_counts_reviews_and_certificates(home: SyncHome, late: str) -> None:
+    home.configure(CASE, {"subject": "review", "location": "review.csv"}, {"subject": "certificate", "location": "certificate.csv"})
+    home.csv("case.csv", ["case_number", "received_at"], [[f"C{i}", "2026-06-28 17:30"] for i in range(10)])
+    at = {"review": ["", "2026-06-28 18:30"], "certificate": ["2026-06-28 18:30"]}
+    rows = {subject: [["X", *values]] if subject == late else [] for subject, values in at.items()}
+    home.csv("review.csv", ["review_id", "updated_at", "reviewed_at"], rows["review"])
+    home.csv("certificate.csv", ["certificate_id", "updated_at"], rows["certificate"])
+    home.sync()
+    assert service.horizon(home.settings) == datetime(2026, 6, 28, 10, 30, tzinfo=UTC)
 
 
 LOCKER = """

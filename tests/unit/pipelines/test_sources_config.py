@@ -75,6 +75,7 @@ def test_a_variable_of_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
         (ONE % "" + "- {name: city, subject: case, location: b.csv}\n", ["city/case"]),
         (ONE % ", zone: UTC, zone: UTC", ["第 2 行", "重复"]),
         (ONE % ", fields: {channel_code: {column: a, pad: 99}}", ["channel_code.pad"]),
+        ("sources: []", ["sources", "至少要有一个来源"]),
         ("sources: [", ["第 1 行", "YAML"]),
         ("just text", ["sources"]),
         ("as_of: soon\n" + ONE % "", ["soon"]),

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.sources.masking import shown
 from pipelines.sources.merge import Manifest
 from pipelines.sources.store import literal, name
-from pipelines.sources.typing_sql import not_blank, shown, typed
+from pipelines.sources.typing_sql import not_blank, typed
 
 
 def value(expression: str, zone: str = "Asia/Shanghai") -> object:
@@ -62,7 +63,7 @@ def test_blanks_are_null(blank: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("2026-02-30", "2026-02-30"), ("20260230", "20260230"), ("张三丰", "张*丰"), ("19900001234", "***"), ("not a date", "not a date"), ("x" * 50, "x" * 40)],
+    [("2026-02-30", "2026-02-30"), ("20260230", "20260230"), ("2025年13月", "2025年13月"), ("张三", "张***"), ("2026-03 张三丰", "2***"), ("19900001234", "***"), ("not a date", "not a date"), ("x" * 50, "x" * 40)],
 )
 def test_values_in_messages_hide_people(text: str, said: str) -> None:
     assert value(shown(literal(text))) == said
