@@ -5,6 +5,8 @@ SET TimeZone = 'Asia/Shanghai';
 
 CREATE TEMP MACRO blankless(t) AS
     trim(t, ' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160) || chr(8203) || chr(12288) || chr(65279));
+-- what cannot be a code is somebody's data in the wrong column
+CREATE TEMP MACRO shown_code(t) AS CASE WHEN t > '{' OR (length(t) > 10 AND t < ':') THEN '***' ELSE t END;
 CREATE TEMP MACRO clean(t) AS CASE
     WHEN t >= '!' AND t < chr(160) THEN t
     WHEN t >= '一' AND t < chr(65279) THEN t
@@ -136,7 +138,8 @@ SET VARIABLE as_of = (
 -- The steps, all of them; also the clock reads them.
 CREATE TABLE marts.fct_case_event AS
 SELECT 'sample' AS source, e.case_number, e.sequence, e.event_code, e.activity_code, e.activity, first_character(e.actor) AS actor_masked,
-    e.occurred_at, e.ended_at, e.department_code, e.window_code, e.step_state_code, e.special_code, e.special_kind_code, e.has_written_notice,
+    e.occurred_at, e.ended_at, e.department_code, e.window_code, shown_code(e.step_state_code) AS step_state_code,
+    shown_code(e.special_code) AS special_code, e.special_kind_code, e.has_written_notice,
     coalesce(e.occurred_at > c.completed_at, false) AS is_after_case_end
 FROM (
     SELECT clean(case_number) AS case_number, sequence, clean(event_code) AS event_code, clean(activity_code) AS activity_code,

@@ -21,8 +21,9 @@ FROM matters;
 
 CREATE TABLE marts.fct_case AS
 SELECT 'sample' AS source, c.case_number, c.matter_code, coalesce(c.matter_name, m.matter_name) AS matter_name, m.type_code,
-    coalesce(c.department_code, m.department_code, c.department_name) AS department_code, c.region_code, c.window_code, c.channel_code,
-    coalesce(c.case_kind_code, m.case_kind_code) AS case_kind_code, c.outcome_code, c.applicant_id_type_code,
+    coalesce(c.department_code, m.department_code, c.department_name) AS department_code, c.region_code, c.window_code, shown_code(c.channel_code) AS channel_code,
+    shown_code(coalesce(c.case_kind_code, m.case_kind_code)) AS case_kind_code, shown_code(c.outcome_code) AS outcome_code,
+    shown_code(c.applicant_id_type_code) AS applicant_id_type_code,
     CASE WHEN c.applicant_id_type_code = '990' THEN c.applicant_name ELSE first_character(c.applicant_name) END AS applicant_name_masked,
     c.applicant_id_masked, c.applicant_id_digest, c.applicant_id_is_valid, c.is_commitment, c.is_tolerance, c.received_at, k.received_on,
     k.accepted_at, k.accepted_on, k.is_deemed_accepted, k.due_at, k.due_on, k.due_basis, k.due_null_reason, k.provisional_due_on,
@@ -40,17 +41,18 @@ LEFT JOIN marts.dim_matter AS m ON c.matter_code = m.matter_code;
 
 CREATE TABLE marts.fct_certificate AS
 SELECT 'sample' AS source, certificate_id, certificate_type_code, certificate_name, certificate_number,
-    CASE WHEN holder_id_type_code = '990' THEN holder_name ELSE first_character(holder_name) END AS holder_name_masked, holder_id_type_code,
+    CASE WHEN holder_id_type_code = '990' THEN holder_name ELSE first_character(holder_name) END AS holder_name_masked,
+    shown_code(holder_id_type_code) AS holder_id_type_code,
     mask_identifier(holder_id) AS holder_id_masked, digest(holder_id) AS holder_id_digest,
     is_valid_id(holder_id_type_code, holder_id) AS holder_id_is_valid, issuer_name, issuer_code, issued_on, valid_from, valid_to,
-    certificate_state_code, case_number, file_hash, updated_at
+    shown_code(certificate_state_code) AS certificate_state_code, case_number, file_hash, updated_at
 FROM certificate_read ANTI JOIN certificate_dropped USING (file_index, file_row_number)
 WHERE certificate_id IS NOT NULL AND NOT is_bad;
 
 CREATE TABLE marts.fct_review AS
-SELECT 'sample' AS source, clean(review_id) AS review_id, clean(case_number) AS case_number, clean(review_channel_code) AS review_channel_code,
+SELECT 'sample' AS source, clean(review_id) AS review_id, clean(case_number) AS case_number, shown_code(clean(review_channel_code)) AS review_channel_code,
     first_character(clean(reviewer_name)) AS reviewer_name_masked, reviewed_at, day_of(reviewed_at) AS reviewed_on, review_round,
-    clean(satisfaction_code) AS satisfaction_code, coalesce(is_default, false) AS is_default,
+    shown_code(clean(satisfaction_code)) AS satisfaction_code, coalesce(is_default, false) AS is_default,
     coalesce(satisfaction_code IN ('4', '5'), false) AS is_bad, clean(department_code) AS department_code, clean(region_code) AS region_code,
     is_anonymous, visited_at, rectify_due_on, rectified_at, clean(follows_review_id) AS follows_review_id, updated_at
 FROM (SELECT *, file_index, file_row_number FROM 'review/*.parquet') ANTI JOIN review_dropped USING (file_index, file_row_number)

@@ -19,6 +19,8 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-RUN-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "没有任何数据可以确定截止时刻，请用 --as-of 指定或检查数据源。"),
     "YW-RUN-004": (HTTPStatus.UNPROCESSABLE_ENTITY, "截止日 {day} 超出可运行的范围（2004-01-01 至今后一年），请用 --as-of 指定合理的日期或检查数据中的时间。"),
     "YW-RUN-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "严重检查未通过，本次不发布，仍使用上次发布的数据：{detail}。请按 yiwang 文档“质量检查”改正数据后重试。"),
+    "YW-RUN-006": (HTTPStatus.INTERNAL_SERVER_ERROR, "工作文件 {path} 已损坏，无法打开；请删除它后再次运行，数据会从数据源重新读取。"),
+    "YW-RUN-007": (HTTPStatus.INTERNAL_SERVER_ERROR, "读写 {path} 失败（{detail}），请检查磁盘空间和目录权限后重试。"),
     "YW-STORE-001": (HTTPStatus.SERVICE_UNAVAILABLE, "目录 {home} 还没有已发布的数据，请先运行 yiwang run。"),
     "YW-STORE-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "查询被拒绝：{detail}。这里只能对已发布的表做只读查询。"),
     "YW-STORE-003": (HTTPStatus.SERVICE_UNAVAILABLE, "快照指针 {path} 已损坏，请重新运行 yiwang run 发布数据。"),

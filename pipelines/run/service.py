@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 
 from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
@@ -16,9 +17,11 @@ from models.domain.settings import Settings
 from models.store.snapshots import Snapshot, SnapshotStore
 from pipelines.definitions import JOB, build
 from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
-from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of
-from pipelines.warehouse.books import failed_checks, is_published_as_it_stands, latest_run, sync_counts
+from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of, unmapped_columns
+from pipelines.warehouse.books import failed_checks, is_published_as_it_stands, latest_run, mend, sync_counts
 from pipelines.warehouse.service import rules_fingerprint
+
+_NO_SPACE = "No space left on device"
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class RunResult:
     Attributes:
         run_id: The run.
         as_of: Instant on which it stands.
-        counts: Rows of ``ops.sync_count``: what became of the rows read.
+        counts: What became of the rows read since the last publication, by source and subject.
+        unmapped: Columns of the files read that no field takes: source, subject, column.
         snapshot: The snapshot in service after it.
         report: The report of that snapshot.
         is_unchanged: Nothing had changed since the published snapshot, which therefore stays.
@@ -37,6 +41,7 @@ class RunResult:
     run_id: str
     as_of: datetime
     counts: list[dict[str, Any]]
+    unmapped: list[tuple[str, str, str]]
     snapshot: Snapshot
     report: Path
     is_unchanged: bool
@@ -62,7 +67,8 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
     stated = as_of or source_file.as_of_instant(settings.zone)
     if stated:
         partition_of(stated, settings)  # refuses an impossible day before any work
-    with run_lock(settings), _quietly(settings), _instance(settings) as instance:
+    with run_lock(settings), _quietly(settings), _instance(settings) as instance, _named_errors(settings):
+        mend(settings)
         job = build(settings, platform).resolve_job_def(JOB)
         keys = job.asset_layer.executable_asset_keys
         raw = [key for key in keys if key.path[0] == "raw"]
@@ -78,14 +84,15 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
                 _execute(settings, job, instance, rest, partition_of(instant, settings), tags)
                 _stamp(settings).write_text(rules_fingerprint())
         except BaseException as error:
-            finish_run(settings, reference, "failed", str(error)[:2000])
+            with suppress(duckdb.Error, OSError):  # the failure itself is what people must hear of
+                finish_run(settings, reference, "failed", str(error)[:2000])
             raise
         if unchanged:
             finish_run(settings, reference, "unchanged")
-        counts = sync_counts(settings, reference)
+        counts, unmapped = sync_counts(settings, reference), unmapped_columns(settings, reference.run_id)
     snapshot = SnapshotStore(settings).in_service()
     report = settings.home / "reports" / f"{snapshot.run_id}.html"
-    return RunResult(reference.run_id, instant, counts, snapshot, report, unchanged)
+    return RunResult(reference.run_id, instant, counts, unmapped, snapshot, report, unchanged)
 
 
 def _is_unchanged(settings: Settings, as_of: datetime) -> bool:
@@ -109,14 +116,36 @@ def _execute(
     except YiwangError:
         raise
     except Exception as error:
+        if _NO_SPACE in "".join(map(str, _chain(error))):
+            raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
         if broken := failed_checks(settings, latest_run(settings)):
             raise YiwangError("YW-RUN-005", detail="；".join(broken)) from error
+        ours = next((link for link in _chain(error) if isinstance(link, YiwangError)), None)
+        if ours:
+            raise ours from error
         step = getattr(error, "step_key", None) or getattr(error, "op_name", None) or JOB
-        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        if isinstance(cause, YiwangError):
-            raise cause from error
+        cause = _chain(error)[-1]
         lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
         raise YiwangError("YW-RUN-002", step=step, detail=lines[0]) from error
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what it came from, to the first cause."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+@contextmanager
+def _named_errors(settings: Settings) -> Iterator[None]:
+    """Turns DuckDB's errors outside the job's steps into ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if _NO_SPACE in str(error):
+            raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
+        raise YiwangError("YW-RUN-002", step=JOB, detail=str(error).splitlines()[0]) from error
 
 
 @contextmanager

@@ -7,8 +7,10 @@ from typing import Any
 
 import duckdb
 
+from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from pipelines.sources.service import RunRef
+from pipelines.sources.types import COUNTS
 
 
 @contextmanager
@@ -20,6 +22,29 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def mend(settings: Settings) -> None:
+    """Puts away what a full disk or a crash of the machine left unreadable, so that a run can make it anew.
+
+    The marts are derived from the warehouse and are simply built again; a warehouse that never got its first page is
+    too. Any other damaged warehouse is left to its owner.
+
+    Raises:
+        YiwangError: YW-RUN-006 for a damaged warehouse.
+    """
+    for path in (settings.marts, settings.warehouse):
+        if not path.exists():
+            continue
+        try:
+            duckdb.connect(str(path)).close()
+        except duckdb.Error as error:
+            if "not a valid DuckDB database file" not in str(error):
+                continue  # held by another process, or the like: told where it is opened for work
+            if path == settings.warehouse and path.stat().st_size:
+                raise YiwangError("YW-RUN-006", path=path) from error
+            path.unlink()
+            path.with_name(path.name + ".wal").unlink(missing_ok=True)
+
+
 def latest_run(settings: Settings) -> RunRef:
     """The run in hand: the newest one that the sync began."""
     with warehouse(settings) as connection:
@@ -29,10 +54,18 @@ def latest_run(settings: Settings) -> RunRef:
 
 
 def sync_counts(settings: Settings, run: RunRef) -> list[dict[str, Any]]:
-    """What the run did with the rows of each source and subject: rows of ``ops.sync_count``."""
+    """What became of the rows read since the last publication before this run, one row a source and subject.
+
+    Runs that were killed between their sync and their publication are counted too: their rows come out with this run.
+    """
+    query = f"""
+        SELECT source, subject, {", ".join(f"sum({name})::BIGINT AS {name}" for name in COUNTS)}
+        FROM ops.sync_count
+        WHERE run_seq BETWEEN (SELECT coalesce(max(run_seq), 0) + 1 FROM ops.run WHERE state = 'published' AND run_seq < $seq) AND $seq
+        GROUP BY source, subject ORDER BY source, subject
+    """  # noqa: S608 - names of columns, a constant
     with warehouse(settings) as connection:
-        query = "SELECT * FROM ops.sync_count WHERE run_id = ? ORDER BY source, subject"
-        rows: list[dict[str, Any]] = connection.sql(query, params=[run.run_id]).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = connection.sql(query, params={"seq": run.run_seq}).to_arrow_table().to_pylist()
     return rows
 
 

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
+from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings, get_settings
 from serving.cli.progress import Bars
@@ -44,6 +45,10 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except YiwangError as error:
             Console(stderr=True, highlight=False).print(f"[red]{error.code}[/red] {error.message}", soft_wrap=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            failed = YiwangError("YW-RUN-007", path=error.filename or "文件", detail=error.strerror or type(error).__name__)
+            Console(stderr=True, highlight=False).print(f"[red]{failed.code}[/red] {failed.message}", soft_wrap=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             Console(stderr=True).print("已中断，再次运行即可续跑。")
@@ -105,8 +110,13 @@ def run(sources: Sources = None, as_of: AsOf = None, home: Home = None) -> None:
     print_status(settings, out, result.counts)
     if result.is_unchanged:
         out.print("数据源没有变化，沿用已发布的快照。")
+    for source, subject, column in result.unmapped:
+        out.print(f"  ! 数据源 {source} 的列“{column}”没有映射到{SUBJECT_TITLES[subject]}的任何字段，未读入", soft_wrap=True, markup=False)
     out.print(f"报告：{result.report}", soft_wrap=True)
-    out.print("下一步：make serve 打开页面与接口，或 yiwang sql \"select * from marts.fct_case limit 5\"", soft_wrap=True)
+    yiwang, where = command_line(settings)
+    out.print(f"下一步：YIWANG_DEV=1 {yiwang} serve{where} 打开页面与接口，或", soft_wrap=True, markup=False)
+    example = "select * from marts.fct_case limit 5"
+    out.print(f'        {yiwang} sql{where} "{example}"', soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -151,6 +161,15 @@ def sql(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def command_line(settings: Settings) -> tuple[str, str]:
+    """How to call this command again from here: the command, and the option that names the home where it is not the default."""
+    command = Path(sys.argv[0])
+    if command.is_absolute() and command.is_relative_to(Path.cwd()):
+        command = command.relative_to(Path.cwd())
+    default = Settings.model_fields["home"].default
+    return str(command), "" if settings.home == default else f" --home {settings.home}"
+
+
 def settings_of(home: Path | None, **overrides: Any) -> Settings:
     """The settings, with what the command line says on top."""
     if home is not None:
@@ -167,9 +186,12 @@ def day_of(text: str) -> date:
         YiwangError: YW-DOMAIN-001.
     """
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise YiwangError("YW-DOMAIN-001", value=text) from None
+    if day.year > 9000:  # arithmetic on days must not leave the calendar
+        raise YiwangError("YW-DOMAIN-001", value=text)
+    return day
 
 
 def instant_of(text: str, zone: str) -> datetime:

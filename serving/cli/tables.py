@@ -44,13 +44,16 @@ def print_status(settings: Settings, console: Console, counts: Sequence[Mapping[
     console.print(f"检查：通过 {len(figures.checks) - len(failed)} 项，未通过 {len(failed)} 项", highlight=False)
     for check in failed:
         console.print(f"  {'✗' if check['severity'] == 'error' else '!'} {check['message']}", soft_wrap=True, highlight=False)
-    scores = Table(title=f"部门能力得分（自评，{figures.month:%Y 年 %m 月}）" if figures.month else "部门能力得分（自评）：本期无数据", title_justify="left")
+    scores = Table(title=f"部门能力得分（自评，{figures.month:%Y 年 %m 月}）" if figures.month else "部门能力得分（自评）", title_justify="left")
     for title in ("名次", "部门", "得分", "已评指标"):
         scores.add_column(title, justify="left" if title == "部门" else "right")
     for row in figures.scores:
         score = "—" if row["score"] is None else f"{row['score']:.1f}"
         scores.add_row(str(row["rank"] or "—"), row["department_name"], score, f"{row['indicators_scored']}/{row['indicators_total']}")
-    console.print(scores)
+    if figures.scores:
+        console.print(scores)
+    else:
+        console.print("没有可评分的部门：办件要有受理部门（department_code）或能在事项清单中找到其事项，且当月各指标的分母达到下限。", soft_wrap=True)
 
 
 def write_rows(batches: pa.RecordBatchReader, format: str, out: TextIO) -> None:

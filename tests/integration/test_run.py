@@ -150,8 +150,40 @@ def test_a_broken_file_leaves_the_published_snapshot_and_its_mending_heals(tmp_p
     assert "YW-SYNC-004" in done.stderr and part.name in done.stderr.replace("\n", "")
     assert current(home) == before
     part.write_bytes(whole)
-    assert yiwang(home, "run").returncode == 0
+    # what a full disk and a crash leave: marts that are no database, half a pointer
+    (home / "work" / "masked.duckdb").write_bytes(b"no database")
+    (home / "snapshots" / "current.json").write_text('{"run')
+    healed = yiwang(home, "run")
+    assert healed.returncode == 0, healed.stdout + healed.stderr
     same(home, full)
+
+
+def test_a_damaged_warehouse_is_named_and_left_alone(tmp_path: Path, first: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(first, home)
+    (home / "work" / "warehouse.duckdb").write_bytes(b"no database")
+    done = yiwang(home, "run")
+    assert done.returncode == 2
+    assert "YW-RUN-006" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert (home / "work" / "warehouse.duckdb").read_bytes() == b"no database"
+
+
+def test_a_disk_that_is_full_is_said_in_one_sentence(tmp_path: Path, first: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(home)], check=False, capture_output=True).returncode:
+        pytest.skip("a small file system can be mounted by root only")
+    try:
+        shutil.copytree(first / "sample", home / "sample")
+        shutil.copy(first / "sources.yml", home)
+        done = yiwang(home, "run")
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr and "磁盘空间" in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=400m", str(home)], check=True)
+        healed = yiwang(home, "run")
+        assert healed.returncode == 0, healed.stdout + healed.stderr
+    finally:
+        subprocess.run(["umount", str(home)], check=True)
 
 
 def killed(home: Path, after: float) -> None:
