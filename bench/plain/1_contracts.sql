@@ -127,6 +127,12 @@ SET VARIABLE as_of = (
         UNION ALL
         SELECT coalesce(updated_at, occurred_at) FROM (SELECT *, file_index, file_row_number FROM 'case_event/*.parquet')
         ANTI JOIN event_dropped USING (file_index, file_row_number) WHERE case_number IS NOT NULL AND sequence IS NOT NULL
+        UNION ALL
+        SELECT coalesce(updated_at, reviewed_at) FROM (SELECT *, file_index, file_row_number FROM 'review/*.parquet')
+        ANTI JOIN review_dropped USING (file_index, file_row_number) WHERE clean(review_id) IS NOT NULL
+        UNION ALL
+        SELECT updated_at FROM certificate_read ANTI JOIN certificate_dropped USING (file_index, file_row_number)
+        WHERE certificate_id IS NOT NULL AND NOT is_bad
     ), days AS (
         SELECT epoch_us(t) // 86400000000 AS day, max(t) AS latest, count(*) AS n FROM instants WHERE isfinite(t) GROUP BY day
     ), backed AS (
