@@ -39,6 +39,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-SERVE-009": (HTTPStatus.NOT_FOUND, "还没有运行报告，请先运行 make run（或 yiwang run），完成后刷新本页。"),
     "YW-CONFIG-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "设置 {name} 有误：{detail}。"),
     "YW-SAMPLE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "样例参数有误：{detail}。"),
+    "YW-SAMPLE-002": (HTTPStatus.CONFLICT, "目录 {home} 里已有另一座样例城市（{city}），请用 --replace 替换它，或用 --home 换一个目录。"),
     "YW-QUALITY-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "质量规则 {path} {entry}有误：{detail}。请改正后重试。"),
     "YW-QUALITY-002": (HTTPStatus.INTERNAL_SERVER_ERROR, "质量检查未能完成：{detail}。请再次运行，仍不行时查看规则与数据表是否一致。"),
     "YW-SCORE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "指标体系 {path} 有误：{detail}。"),

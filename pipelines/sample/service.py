@@ -39,6 +39,8 @@ FORMAT = 1
 STAGE = "生成样例城市"
 BAD_SHARES = {"normal": 0.001, "stress": 0.02}
 """Share of bad reviews among active ones, by profile; ``stress`` exercises flows and is not realistic."""
+CASES = (1_000, 10_000_000)
+"""Least and greatest size that the command takes; tests make smaller cities."""
 CHUNK_CASES = 60_000
 """Cases of an ordinary chunk at most: a large city is drawn in fewer days at a time, so that memory stays bounded."""
 MOVING = ("case", "case_event", "certificate", "review")
@@ -77,11 +79,13 @@ def write_sample(
     profile: str = "normal",
     progress: Progress | None = None,
     chunk_days: int = 31,
+    replace: bool = False,
 ) -> SampleSummary:
     """Write the sample city, or carry on the one that lies there.
 
     The same arguments with a later ``until`` carry the city on at the same rate; the same ``until`` does
-    nothing; any other arguments write it anew.
+    nothing; any other arguments are another city, which takes the place of one only with ``replace``.
+    The caller holds the home (:func:`pipelines.sources.service.run_lock`) where a run might read it.
 
     Args:
         home: Folder that gets ``sample`` and, where it has none, ``sources.yml``.
@@ -93,17 +97,22 @@ def write_sample(
         profile: ``normal``, or ``stress`` with 2 % bad reviews.
         progress: Receiver of progress, in days.
         chunk_days: Days that are drawn together at most: memory against speed, never content.
+        replace: Whether another city that lies there may be deleted.
 
     Raises:
-        YiwangError: YW-SAMPLE-001 where an argument makes no sense.
+        YiwangError: YW-SAMPLE-001 where an argument makes no sense, YW-SAMPLE-002 where another city lies there.
     """
+    start = since or _months_before(min(max(until, _EARLIEST), _LATEST) + timedelta(days=1), 18)
+    _check(cases, start, until, errors, profile, chunk_days)
     known = _manifest(home)
     city = {"format": FORMAT, "seed": seed, "cases": cases, "errors": errors, "profile": profile}
     same = known is not None and all(known.get(k) == v for k, v in city.items()) and since in (None, date.fromisoformat(known["since"]))
     if known is not None and same and until >= date.fromisoformat(known["until"]):
         return _Writer(home, known, until, progress or NoProgress(), chunk_days).run()
-    start = since or _months_before(until + timedelta(days=1), 18)
-    _check(cases, start, until, errors, profile, chunk_days)
+    if (manifest := home / "sample" / "manifest.json").exists():
+        if not replace:
+            raise YiwangError("YW-SAMPLE-002", home=home, city=_described(known))
+        manifest.unlink()  # first, so that a kill leaves no manifest without its files
     shutil.rmtree(home / "sample", ignore_errors=True)
     total = float(weights(day_number(start), day_number(until)).sum())
     fresh = city | {"since": start.isoformat(), "until": None, "rate": cases / total, "rows": {}, "planted": {}, "files": []}
@@ -114,20 +123,39 @@ def extend_sample(home: Path, until: date, progress: Progress | None = None) -> 
     """Carry the city that lies in ``home`` on to a later day.
 
     Raises:
-        YiwangError: YW-SAMPLE-001 where no city lies there.
+        YiwangError: YW-SAMPLE-001 where no city lies there, or the day makes no sense.
     """
     known = _manifest(home)
     if known is None:
         raise YiwangError("YW-SAMPLE-001", detail=f"{home} 里还没有样例城市，请先生成")
+    _check(known["cases"], date.fromisoformat(known["since"]), until, known["errors"], known["profile"], 31)
     return _Writer(home, known, max(until, date.fromisoformat(known["until"])), progress or NoProgress(), 31).run()
 
 
 def _manifest(home: Path) -> dict[str, Any] | None:
-    path = home / "sample" / "manifest.json"
-    if not path.is_file():
+    """What is known of the city that lies there; None where there is none, or none of this format."""
+    try:
+        known = json.loads((home / "sample" / "manifest.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
-    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return known if known.get("format") == FORMAT else None
+    return known if isinstance(known, dict) and known.get("format") == FORMAT else None
+
+
+def _described(known: dict[str, Any] | None) -> str:
+    if known is None:
+        return "由其他版本生成"
+    city = f"{known['cases']:,} 件，{known['since']} 至 {known['until']}，种子 {known['seed']}"
+    return f"{city}，错误比例 {known['errors']}，{known['profile']}"
+
+
+def check_cases(cases: int) -> None:
+    """Whether the command takes this many cases.
+
+    Raises:
+        YiwangError: YW-SAMPLE-001.
+    """
+    if not CASES[0] <= cases <= CASES[1]:
+        raise YiwangError("YW-SAMPLE-001", detail=f"办件数须在 {CASES[0]} 到 {CASES[1]} 之间")
 
 
 def _check(cases: int, since: date, until: date, errors: float, profile: str, chunk_days: int) -> None:

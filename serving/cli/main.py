@@ -65,15 +65,20 @@ def sample(
     seed: Annotated[int, typer.Option(help="随机种子：相同种子得到相同数据")] = 7,
     errors: Annotated[float, typer.Option(min=0, max=0.5, help="植入错误的比例")] = 0.01,
     profile: Annotated[str, typer.Option(help="normal 或 stress（差评率 2%）")] = "normal",
+    replace: Annotated[bool, typer.Option("--replace", help="目录里已有另一座样例城市时删除并替换它")] = False,
     home: Home = None,
 ) -> None:
     """生成样例城市的数据。"""
-    from pipelines.sample.service import write_sample
+    from pipelines.sample.service import check_cases, write_sample
+    from pipelines.sources.service import run_lock
 
-    settings = settings_of(home)
+    settings, last = settings_of(home), day_of(until)
+    check_cases(cases)
     console = Console(stderr=True)
-    with Bars(console) as bars:
-        summary = write_sample(settings.home, cases=cases, until=day_of(until), seed=seed, errors=errors, profile=profile, progress=bars)
+    with run_lock(settings), Bars(console) as bars:
+        summary = write_sample(
+            settings.home, cases=cases, until=last, seed=seed, errors=errors, profile=profile, progress=bars, replace=replace
+        )
     Console().print(f"样例城市：{sum(summary.rows.values()):,} 行，植入错误 {sum(summary.planted.values()):,} 处，位于 {settings.home / 'sample'}", soft_wrap=True)
 
 

@@ -1,6 +1,9 @@
 """The sample city: the same rows for any chunk, carried on by days, right values valid and whole."""
 
 import hashlib
+import re
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -14,9 +17,10 @@ from models.domain import identifiers as ids
 from models.domain.contracts import SUBJECTS, key_of
 from models.domain.errors import YiwangError
 from models.domain.schema import arrow_schema, sql_checks
+from models.domain.settings import Settings
 from pipelines.sample.days import counts, day_number
 from pipelines.sample.service import extend_sample, write_sample
-from pipelines.sources.service import load_sources
+from pipelines.sources.service import load_sources, run_lock
 
 UNTIL = date(2026, 3, 31)
 MOVING = ("case", "case_event", "certificate", "review")
@@ -113,8 +117,55 @@ def test_the_same_call_again_does_nothing_and_a_killed_one_is_cleaned_up(tmp_pat
     (tmp_path / "sample/case/part-20260401-20260430.parquet").write_bytes(b"half")
     assert write_sample(tmp_path, 200, UNTIL, since=date(2026, 2, 1)).files == 0
     assert contents(tmp_path) == before
-    write_sample(tmp_path, 300, UNTIL, since=date(2026, 2, 1))
+
+
+def test_another_city_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    write_sample(tmp_path, 200, UNTIL, since=date(2026, 2, 1))
+    before = contents(tmp_path)
+    for other in ({"cases": 300}, {"seed": 8}, {"until": date(2026, 3, 30)}, {"since": date(2026, 2, 2)}):
+        arguments: dict[str, object] = {"cases": 200, "until": UNTIL, "since": date(2026, 2, 1)} | other
+        with pytest.raises(YiwangError) as caught:
+            write_sample(tmp_path, **arguments)  # type: ignore[arg-type]
+        assert caught.value.code == "YW-SAMPLE-002"
+        assert all(word in caught.value.message for word in ("200 件", "2026-02-01", "--replace", "--home"))
+        assert contents(tmp_path) == before
+    write_sample(tmp_path, 300, UNTIL, since=date(2026, 2, 1), replace=True)
     assert len(table(tmp_path, "case")) >= 300
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 0}'])
+def test_a_city_of_another_version_is_no_exception(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "manifest.json").write_text(text)
+    with pytest.raises(YiwangError, match="其他版本"):
+        write_sample(tmp_path, 50, UNTIL, since=date(2026, 3, 1))
+    write_sample(tmp_path, 50, UNTIL, since=date(2026, 3, 1), replace=True)
+
+
+def command(home: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and error stream of ``yiwang sample``."""
+    code = "from serving.cli.main import main; main()"
+    called = subprocess.run([sys.executable, "-c", code, "sample", "--home", str(home), *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    return called.returncode, called.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--cases", "5"], ["--cases", "10000001"], ["--until", "9999-12-31"], ["--until", "2041-01-01"], ["--until", "0001-01-01"], ["--until", "2003-12-31"]])
+def test_the_command_refuses_sizes_and_days_in_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
+    returned, said = command(tmp_path, *arguments)
+    assert returned == 2 and re.match("YW-(SAMPLE|DOMAIN)-001 ", said) and said.count("\n") == 1
+    assert not (tmp_path / "sample").exists()
+
+
+def test_the_command_keeps_a_city_and_waits_for_no_run(tmp_path: Path) -> None:
+    with run_lock(Settings(home=tmp_path)):
+        returned, said = command(tmp_path, "--cases", "1000")
+    assert returned == 2 and said.startswith("YW-RUN-001") and not (tmp_path / "sample").exists()
+    assert command(tmp_path, "--cases", "1000")[0] == 0
+    before = contents(tmp_path)
+    returned, said = command(tmp_path, "--cases", "1001")
+    assert returned == 2 and said.startswith("YW-SAMPLE-002") and contents(tmp_path) == before
+    assert command(tmp_path, "--cases", "1001", "--replace")[0] == 0
+    assert contents(tmp_path) != before
 
 
 def test_a_city_full_of_errors_can_be_written(tmp_path: Path) -> None:
@@ -202,9 +253,15 @@ def test_a_case_agrees_with_its_events(city: Path) -> None:
         pd.testing.assert_series_equal(own.sort_index(), cases[field].dropna().sort_index(), check_names=False)
 
 
-@pytest.mark.parametrize("wrong", [{"cases": 0}, {"errors": 0.6}, {"profile": "wild"}, {"since": date(2027, 1, 1)}, {"since": date(1999, 1, 1)}, {"chunk_days": 0}])
+@pytest.mark.parametrize("wrong", [{"cases": 0}, {"errors": 0.6}, {"profile": "wild"}, {"since": date(2027, 1, 1)}, {"since": date(1999, 1, 1)}, {"until": date.max}, {"until": date.min}, {"until": date(2016, 6, 30)}, {"chunk_days": 0}])
 def test_arguments_without_sense_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(YiwangError, match="样例参数有误"):
         write_sample(tmp_path, **({"cases": 10, "until": UNTIL} | wrong))  # type: ignore[arg-type]
     with pytest.raises(YiwangError, match="还没有样例城市"):
         extend_sample(tmp_path, UNTIL)
+
+
+def test_a_city_is_not_carried_on_beyond_the_calendar(tmp_path: Path) -> None:
+    write_sample(tmp_path, 10, UNTIL, since=date(2026, 3, 1))
+    with pytest.raises(YiwangError, match="样例参数有误"):
+        extend_sample(tmp_path, date.max)
