@@ -17,6 +17,7 @@ from models.store.warehouse import WarehouseRepository
 from serving import observe, problems
 from serving.api import health
 from serving.api.answers import Answers
+from serving.api.head import HeadAsGet
 from serving.api.warehouse.router import router as warehouse_router
 from serving.auth.service import Authenticator, Guard
 from serving.web.service import mount
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(warehouse_router)
     mount(app, settings, store)
     # the last one added stands outermost
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, authenticator=authenticator, refuse=problems.refuse)
     app.add_middleware(observe.Observer, log=observe.request_log())
     return app

@@ -129,6 +129,8 @@ async def _of_http(request: Request, error: Exception) -> Response:
             return problem(YiwangError("YW-SERVE-006", what="此地址"), request_id)
         case 405:
             allowed = (error.headers or {}).get("Allow", "GET")
+            if "GET" in allowed and "HEAD" not in allowed:
+                allowed = allowed.replace("GET", "GET, HEAD")
             return problem(YiwangError("YW-SERVE-008", method=request.method, allowed=allowed), request_id, headers={"allow": allowed})
         case 401:
             return problem(YiwangError("YW-SERVE-003"), request_id)

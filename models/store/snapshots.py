@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,15 @@ import duckdb
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.arrangement import arrange
+from models.store.pointer import CONFIG, POINTER, Inventory, Stamp, stamp_of
+from models.store.pointer import Snapshot as Snapshot
 
-POINTER = "current.json"
 _TEMPORARY = ".tmp"
 _RETRIES = 5
+_LOOK_AGAIN = 30
+"""Seconds after which a broken state is looked at again."""
+_Seen = tuple[Stamp | None, Stamp | None, Stamp | None, int]
+"""Pointer, current snapshot's file, and while something is broken folder and time."""
 _LOCKED_DOWN = (
     "TimeZone = 'UTC'",
     "late_materialization_max_rows = 0",  # DuckDB 2.0.0 fails in it when a condition names rowid; pages do it themselves
@@ -35,29 +41,6 @@ _LOCKED_DOWN = (
     "enable_external_access = false",  # after what it forbids, and the lock last
     "lock_configuration = true",
 )
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A published snapshot.
-
-    Attributes:
-        run_id: Run that published it (UUIDv7).
-        path: Its DuckDB file; a file is never written again once it has this name.
-        as_of: Instant to which its data is valid.
-        published_at: Instant of publication.
-    """
-
-    run_id: str
-    path: Path
-    as_of: datetime
-    published_at: datetime
-
-
-    @property
-    def file(self) -> str:
-        """Name of the file in the snapshots' folder; unlike the run, it never comes twice."""
-        return self.path.name
 
 
 @dataclass
@@ -84,19 +67,30 @@ class SnapshotStore:
         self._options = (f"threads = {int(threads)}", f"memory_limit = '{memory_limit}'", *_LOCKED_DOWN)
         self._lock = threading.Lock()
         self._opened: dict[Path, _Opened] = {}
-        self._seen: tuple[int, int, int] | None = None
+        self._inventory = Inventory(self.folder, settings.keep_snapshots)
+        self._looking = threading.Lock()
+        self._seen: _Seen | None = None
         self._kept: tuple[Snapshot, ...] = ()
+        self._sound = False
 
     def current(self) -> Snapshot | None:
-        """The snapshot in service, None before the first publication."""
+        """The snapshot in service, None when there is none to read."""
         kept = self.kept()
         return kept[0] if kept else None
+
+    def is_sound(self) -> bool:
+        """Whether the pointer can be read and the snapshot that it puts into service is there and whole.
+
+        False means that nothing is published or that readers make do with what is left: publish again.
+        """
+        self.kept()
+        return self._sound
 
     def in_service(self) -> Snapshot:
         """The snapshot in service.
 
         Raises:
-            YiwangError: YW-STORE-001 before the first publication.
+            YiwangError: YW-STORE-001 when there is none to read.
         """
         current = self.current()
         if current is None:
@@ -104,21 +98,16 @@ class SnapshotStore:
         return current
 
     def kept(self) -> tuple[Snapshot, ...]:
-        """The snapshots that can be read, newest first; costs one ``stat`` while nothing new is published.
+        """The snapshots that can be read, newest first; costs two ``stat`` while nothing new is published.
 
-        Raises:
-            YiwangError: YW-STORE-003 when the pointer cannot be read.
+        Files that are missing or damaged are left out. Without a readable pointer it is the newest whole files.
         """
-        try:
-            state = (self.folder / POINTER).stat()
-        except FileNotFoundError:
-            return ()
-        seen = (state.st_mtime_ns, state.st_ino, state.st_size)
-        if seen != self._seen:
-            kept = self._read_pointer()
-            with self._lock:
-                self._kept, self._seen = kept, seen
-                self._close_retired()
+        if self._state() != self._seen:
+            with self._looking:
+                for _ in range(_RETRIES):  # again when something is published meanwhile, which may remove what was looked at
+                    if (state := self._state()) == self._seen:
+                        break
+                    self._look(state)
         return self._kept
 
     @contextmanager
@@ -157,6 +146,7 @@ class SnapshotStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         for left in self.folder.glob(f"*{_TEMPORARY}*"):
             left.unlink(missing_ok=True)
+        older = self.kept()
         path = self._free_name(run_id)
         temporary = path.with_name(path.name + _TEMPORARY)
         _checkpoint(masked)
@@ -165,7 +155,7 @@ class SnapshotStore:
         _sync(temporary)
         os.rename(temporary, path)
         published = Snapshot(run_id, path, as_of, published_at or datetime.now(UTC))
-        kept = (published, *self._kept_if_readable())[: self._settings.keep_snapshots]
+        kept = (published, *older)[: self._settings.keep_snapshots]
         self._write_pointer(kept)
         self._prune()
         return path
@@ -189,10 +179,13 @@ class SnapshotStore:
                     opened = self._opened.get(wanted.path) or self._open(wanted.path)
                     opened.readers += 1
                     return opened, opened.connection.cursor()
-            except duckdb.IOException as error:
-                # the file went between the pointer and here: a newer one is in service
-                if snapshot is not None or attempt == _RETRIES - 1:
+            except (duckdb.IOException, duckdb.SerializationException) as error:
+                # the file went between the pointer and here: a newer one is in service, or an older one is left
+                if snapshot is not None:
                     raise YiwangError("YW-STORE-004", run_id=wanted.run_id) from error
+                if attempt == _RETRIES - 1:
+                    raise YiwangError("YW-STORE-001", home=self.home) from error
+                self._inventory.forget(wanted.path)
                 self._seen = None
         raise AssertionError("unreachable")
 
@@ -203,8 +196,7 @@ class SnapshotStore:
             self._close_retired()
 
     def _open(self, path: Path) -> _Opened:
-        # a table name must not find a variable of this process
-        connection = duckdb.connect(str(path), read_only=True, config={"python_enable_replacements": False})
+        connection = duckdb.connect(str(path), read_only=True, config=CONFIG)
         # DuckDB shares a file's instance in a process: another store may have set and locked it already
         if connection.execute("SELECT current_setting('lock_configuration')").fetchone() != (True,):
             for option in self._options:
@@ -220,24 +212,26 @@ class SnapshotStore:
 
     # the pointer
 
-    def _read_pointer(self) -> tuple[Snapshot, ...]:
-        path = self.folder / POINTER
-        try:
-            pointer = json.loads(path.read_text(encoding="utf-8"))
-            return tuple(self._from_json(entry) for entry in [pointer, *pointer.get("kept", [])])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise YiwangError("YW-STORE-003", path=path) from error
+    def _look(self, state: _Seen) -> None:
+        """Find out what is there; ``state`` is what made it necessary."""
+        if self._seen is not None and state[1] != self._seen[1]:  # the current file changed, which never is right
+            with self._lock:
+                opened = self._opened.get(self._kept[0].path)
+                if opened and not opened.readers:  # DuckDB would show the check what it remembers of the file
+                    self._opened.pop(self._kept[0].path).connection.close()
+        kept, sound = self._inventory.look()
+        with self._lock:
+            self._kept, self._sound = kept, sound
+            self._close_retired()
+        self._seen = (state[0], *self._state()[1:])  # the pointer as it was before
 
-    def _kept_if_readable(self) -> tuple[Snapshot, ...]:
-        """What is kept so far; nothing when the pointer is damaged, which the new one mends."""
-        try:
-            return self.kept()
-        except YiwangError:
-            return ()
-
-    def _from_json(self, entry: dict[str, str]) -> Snapshot:
-        as_of, published_at = (datetime.fromisoformat(entry[name]) for name in ("as_of", "published_at"))
-        return Snapshot(entry["run_id"], self.folder / Path(entry["file"]).name, as_of, published_at)
+    def _state(self) -> _Seen:
+        """What tells that the snapshots may be others than when last looked at."""
+        current = stamp_of(self._kept[0].path) if self._kept else None
+        if self._sound:
+            return stamp_of(self.folder / POINTER), current, None, 0
+        # while something is broken: when files come or go, and now and then, for what passes by itself
+        return stamp_of(self.folder / POINTER), current, stamp_of(self.folder), int(time.monotonic() // _LOOK_AGAIN)
 
     def _write_pointer(self, kept: tuple[Snapshot, ...]) -> None:
         current, *older = [
@@ -246,27 +240,31 @@ class SnapshotStore:
                 "file": snapshot.path.name,
                 "as_of": snapshot.as_of.isoformat(),
                 "published_at": snapshot.published_at.isoformat(),
+                "bytes": snapshot.path.stat().st_size,
             }
             for snapshot in kept
         ]
         temporary = self.folder / (POINTER + _TEMPORARY)
         temporary.write_text(json.dumps({**current, "kept": older}, indent=1), encoding="utf-8")
         _sync(temporary)
-        os.replace(temporary, self.folder / POINTER)
+        if (pointer := self.folder / POINTER).is_dir():  # replaces a file whatever it holds, but not a folder
+            shutil.rmtree(pointer)
+        os.replace(temporary, pointer)
         _sync(self.folder)
 
     def _free_name(self, run_id: str) -> Path:
         """A name that no file has: a run that publishes again must not write under its readers."""
+        taken = {snapshot.path for snapshot in self._inventory.named() or ()}  # also those whose file is gone
         path, number = self.folder / f"{run_id}.duckdb", 1
-        while path.exists():
+        while path.exists() or path in taken:
             number += 1
             path = self.folder / f"{run_id}.{number}.duckdb"
         return path
 
     def _prune(self) -> None:
-        """Remove snapshots that are neither kept, nor read by this process, nor newer than the pointer."""
+        """Remove snapshots that are neither in the pointer, nor read by this process, nor newer than the pointer."""
         pointer = (self.folder / POINTER).stat().st_mtime_ns
-        kept = {snapshot.path for snapshot in self.kept()} | set(self._opened)
+        kept = {snapshot.path for snapshot in self._inventory.named() or ()} | set(self._opened)
         for path in self.folder.glob("*.duckdb"):
             if path not in kept and path.stat().st_mtime_ns <= pointer:
                 path.unlink(missing_ok=True)

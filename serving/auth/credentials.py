@@ -13,6 +13,8 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from serving.auth.principal import DEVELOPER, ROLES, Principal
 
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
+"""What a proxy adds: whoever asked is then elsewhere, though the connection comes from this machine."""
 _LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain"})
 
 
@@ -57,6 +59,8 @@ class Authenticator:
                 return None
             return self._known(token)
         if not self._development or peer is None or not is_loopback(peer):
+            return None
+        if any(name in headers for name in _FORWARDED):
             return None
         # DNS rebinding: a foreign name that points to this machine; and pages of other sites that reach for it
         host = _host_name(headers.get("host", ""))

@@ -100,7 +100,7 @@ class _Pages:
         headers = MutableHeaders(scope=problem)
         kept = {name: headers[name] for name in headers if name in _KEPT or _is_security(name)}
         answer: Response
-        if body["status"] == HTTPStatus.UNAUTHORIZED and self._scope["method"] == "GET":
+        if body["status"] == HTTPStatus.UNAUTHORIZED and self._scope["method"] in ("GET", "HEAD"):
             query = self._scope["query_string"].decode("latin-1")
             wanted = self._scope["path"] + (f"?{query}" if query else "")
             answer = RedirectResponse(f"/login?next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER, kept)

@@ -10,6 +10,7 @@ from models.store.pages import PageRepository
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository
 from serving import observe
+from serving.api.head import HeadAsGet
 from serving.auth.service import Authenticator
 from serving.web.entrance import Entrance
 from serving.web.public import public_app
@@ -46,6 +47,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     app.router.lifespan_context = lifespan
 
     public = public_app(pages, authenticator, sessions, templates)
+    public.add_middleware(HeadAsGet)
     public.add_middleware(observe.Observer, log=observe.request_log())
     build = app.build_middleware_stack
 

@@ -91,6 +91,9 @@ def test_score_leads_to_the_cases_behind_it(client: httpx.Client) -> None:
         (f"{API}/cases?received_from=1767225600", 422, "YW-SERVE-005", "应为日期"),
         (f"{API}/cases?received_from=2026-02-30", 422, "YW-SERVE-005", "received_from"),
         (f"{API}/scores?month=202605", 422, "YW-SERVE-005", "应为月份"),
+        (f"{API}/scores?month=2026-99", 422, "YW-SERVE-005", "应为月份，如 2026-06"),
+        (f"{API}/scores?month_from=0000-01", 422, "YW-SERVE-005", "应为月份，如 2026-06"),
+        (f"{API}/scores/self/x/2026-13", 422, "YW-SERVE-005", "应为月份，如 2026-06"),
         (f"{API}/scores/self/x/May", 422, "YW-SERVE-005", "month"),
         (f"{API}/cases?sort=applicant_name_masked", 422, "YW-SERVE-005", "received_at"),
         (f"{API}/cases?sort=--received_at%3B", 422, "YW-SERVE-005", "sort"),
@@ -106,7 +109,35 @@ def test_problems(client: httpx.Client, address: str, status: int, code: str, sa
 def test_problem_of_a_wrong_method(client: httpx.Client) -> None:
     answer = client.post(f"{API}/cases")
     assert "POST" in str(problem_of(answer, 405, "YW-SERVE-008")["detail"])
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("/health", 200), ("/ready", 200), (f"{API}/cases?limit=3", 200), ("/openapi.json", 200), ("/matters", 200), ("/nowhere", 404), (f"{API}/cases?limit=0", 422)],
+)
+def test_head_is_get_without_a_body(client: httpx.Client, address: str, status: int) -> None:
+    head, get = client.head(address), client.get(address)
+    assert (head.status_code, head.content) == (status, b"")
+    assert get.content
+    varying = {"x-request-id", "date", "content-security-policy"} | ({"content-length"} if status >= 400 else set())  # a problem tells its request
+    assert {name: value for name, value in head.headers.items() if name not in varying} == {
+        name: value for name, value in get.headers.items() if name not in varying
+    }
+
+
+def test_head_is_guarded_logged_and_documented_once(snapshot_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(snapshot_settings) as client:
+        assert client.head(f"{API}/cases").status_code == 401
+        assert client.head("/", headers={"accept": "text/html"}).headers["location"] == "/login?next=%2F"
+    with running(snapshot_settings.model_copy(update={"dev": True})) as client:
+        client.head(f"{API}/runs/secret-number")
+        assert client.head("/logout").status_code == 405
+        problem_page = client.head("/matters/none/none", headers={"accept": "text/html"})
+        assert (problem_page.status_code, problem_page.content) == (404, b"") and problem_page.headers["content-type"].startswith("text/html")
+        assert all("head" not in methods for methods in client.get("/openapi.json").json()["paths"].values())
+    logged = capsys.readouterr().err
+    assert '"HEAD"' in logged and f"{API}/runs/{{run_id}}" in logged
 
 
 def test_problem_of_a_stranger_and_of_the_inside(snapshot_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +155,34 @@ def test_problem_without_data(tmp_path: object) -> None:
         problem_of(client.get(f"{API}/cases"), 503, "YW-STORE-001")
         problem_of(client.get("/ready"), 503, "YW-STORE-001")
         assert client.get("/health").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("lost", ["pointer", "file", "both"])
+def test_server_goes_on_with_what_is_left(snapshot_settings: Settings, lost: str) -> None:
+    settings = snapshot_settings.model_copy(update={"dev": True})
+    newest = publish(settings, "run-2", AS_OF + timedelta(days=1), cases=300)
+    with running(settings) as client:
+        begun = client.get(f"{API}/cases", params={"limit": 200}).json()
+        assert begun["run_id"] == "run-2"
+        if lost != "file":
+            (settings.snapshots / "current.json").write_text('{"run')
+        if lost != "pointer":
+            newest.unlink()
+        expected = "run-2" if lost == "pointer" else RUN_ID
+        assert client.get(f"{API}/cases").json()["run_id"] == expected
+        assert client.get("/ready").status_code == client.get("/matters").status_code == 200
+        goes_on = client.get(f"{API}/cases", params={"limit": 200, "cursor": begun["next"]})
+        if lost == "pointer":
+            assert goes_on.json()["run_id"] == "run-2"
+        else:
+            problem_of(goes_on, 410, "YW-STORE-004")
+        for path in settings.snapshots.glob("*.duckdb"):
+            path.unlink()
+        for address in ("/ready", f"{API}/cases"):
+            problem_of(client.get(address), 503, "YW-STORE-001")
+        assert client.get("/matters").status_code == 503
+        publish(settings, "run-3", cases=10)
+        assert client.get(f"{API}/cases").json()["run_id"] == "run-3"
 
 
 def test_ready_with_data(client: httpx.Client) -> None:

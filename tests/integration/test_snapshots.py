@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,20 +122,164 @@ def test_pointer_says_what_the_plan_says(snapshot_settings: Settings) -> None:
     assert [each["run_id"] for each in pointer["kept"]] == [RUN_ID]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"run_id": "x", "file": "x", "as_of": "then", "published_at": "then"}'])
-def test_damaged_pointer_is_told(snapshot_settings: Settings, text: str) -> None:
-    (snapshot_settings.snapshots / "current.json").write_text(text)
-    with pytest.raises(YiwangError) as told:
-        SnapshotStore(snapshot_settings).current()
-    assert told.value.code == "YW-STORE-003"
-    publish(snapshot_settings, "mends-it", cases=10)
-    assert SnapshotStore(snapshot_settings).in_service().run_id == "mends-it"
+DAMAGED_POINTERS = [
+    b"", b"{", b'{"run', b"[]", b"{}", b"null", b"\xff\xfe", b"[" * 100_000, b'{"run_id": "x", "file": "x", "as_of": "then", "published_at": "then"}',
+    b'{"run_id": "x", "file": 5, "as_of": "2026-06-30T00:00:00Z", "published_at": "2026-06-30T00:00:00Z"}',
+    b'{"run_id": "x", "file": "x.duckdb", "as_of": "2026-06-30", "published_at": "2026-06-30"}',
+    b'{"run_id": "x", "file": "x", "as_of": "2026-06-30T00:00:00Z", "published_at": "2026-06-30T00:00:00Z", "kept": 1}',
+]
+
+
+def three(settings: Settings) -> list[Path]:
+    """Three snapshots, oldest first; the second has three cases and another day, the third two."""
+    paths = [SnapshotStore(settings).in_service().path]
+    for number, cases in ((2, 3), (3, 2)):
+        paths.append(publish(settings, f"run-{number}", AS_OF + timedelta(days=number), cases))
+    for age, path in enumerate(reversed(paths)):
+        os.utime(path, (2_000_000_000 - age, 2_000_000_000 - age))
+    return paths
+
+
+def cases_of(store: SnapshotStore) -> int:
+    with store.acquire() as connection:
+        return connection.execute("SELECT count(*) FROM marts.fct_case").fetchone()[0]
+
+
+@pytest.mark.parametrize("content", [*DAMAGED_POINTERS, None, "folder"], ids=lambda content: str(content)[:30])
+def test_without_a_readable_pointer_the_newest_files_are_read(snapshot_settings: Settings, content: bytes | str | None) -> None:
+    three(snapshot_settings)
+    served = SnapshotStore(snapshot_settings)
+    before = served.kept()
+    assert served.is_sound()
+    pointer = snapshot_settings.snapshots / "current.json"
+    pointer.unlink()
+    if content == "folder":
+        (pointer / "inside").mkdir(parents=True)
+    elif content is not None:
+        pointer.write_bytes(content)
+    for store in (served, SnapshotStore(snapshot_settings)):
+        assert [(each.run_id, each.path, each.as_of) for each in store.kept()] == [(each.run_id, each.path, each.as_of) for each in before]
+        assert cases_of(store) == 2
+        assert not store.is_sound()
+    path = publish(snapshot_settings, "mends-it", cases=10)
+    for store in (served, SnapshotStore(snapshot_settings)):
+        assert store.in_service().path == path and store.is_sound()
+        assert [each.run_id for each in store.kept()] == ["mends-it", "run-3", "run-2"]
+
+
+def damage(path: Path, how: str) -> None:
+    """Puts something else in a file's place; never writes into the file, which other tests share."""
+    whole = path.read_bytes()
+    path.unlink()
+    match how:
+        case "truncated":
+            path.write_bytes(whole[: len(whole) // 2])
+        case "without its end":
+            path.write_bytes(whole[:-1])
+        case "text":
+            path.write_text("not a database " * 1000)
+        case "empty":
+            path.touch()
+        case "folder":
+            path.mkdir()
+
+
+@pytest.mark.parametrize("how", ["gone", "truncated", "without its end", "text", "empty", "folder"])
+@pytest.mark.parametrize("is_pointer_lost", [False, True])
+def test_damaged_files_are_left_out(snapshot_settings: Settings, how: str, is_pointer_lost: bool, caplog: pytest.LogCaptureFixture) -> None:
+    paths = three(snapshot_settings)
+    served = SnapshotStore(snapshot_settings)
+    assert cases_of(served) == 2
+    damage(paths[2], how)
+    if is_pointer_lost:
+        (snapshot_settings.snapshots / "current.json").write_text("{")
+    for _ in range(3):
+        assert [each.run_id for each in served.kept()] == ["run-2", RUN_ID]
+        assert served.in_service().as_of == AS_OF + timedelta(days=2)
+        assert cases_of(served) == 3
+        assert not served.is_sound()
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages and len(messages) == len(set(messages)), "each is told once"
+    assert not any(str(snapshot_settings.home) in message for message in messages)
+    for path in paths[:2]:
+        damage(path, how)
+    for store in (served, SnapshotStore(snapshot_settings)):
+        assert store.current() is None and store.kept() == () and not store.is_sound()
+        with pytest.raises(YiwangError) as told, store.acquire():
+            pass
+        assert told.value.code == "YW-STORE-001"
+
+
+def test_damaged_older_snapshot_leaves_the_current_one_sound(snapshot_settings: Settings) -> None:
+    paths = three(snapshot_settings)
+    damage(paths[1], "text")
+    store = SnapshotStore(snapshot_settings)
+    assert [each.run_id for each in store.kept()] == ["run-3", RUN_ID]
+    assert store.is_sound()
+
+
+def test_file_damaged_in_place_under_an_idle_connection(snapshot_settings: Settings) -> None:
+    paths = three(snapshot_settings)
+    store = SnapshotStore(snapshot_settings)
+    assert cases_of(store) == 2
+    with paths[2].open("r+b") as file:
+        file.write(b"x" * 20_000)
+    assert store.in_service().run_id == "run-2"
+    assert cases_of(store) == 3
+
+
+def test_file_that_comes_back_is_read_again(snapshot_settings: Settings) -> None:
+    paths = three(snapshot_settings)
+    store = SnapshotStore(snapshot_settings)
+    paths[2].rename(aside := snapshot_settings.home / "aside.duckdb")
+    assert store.in_service().run_id == "run-2"
+    aside.rename(paths[2])
+    assert store.in_service().run_id == "run-3" and store.is_sound()
+
+
+def test_run_published_again_gets_another_file_than_the_lost_one(snapshot_settings: Settings) -> None:
+    lost = publish(snapshot_settings, "again", cases=10)
+    lost.unlink()
+    path = publish(snapshot_settings, "again", cases=11)
+    assert path != lost
+    assert [each.path for each in SnapshotStore(snapshot_settings).kept()].count(path) == 1
+
+
+def test_file_without_an_account_of_its_instant_is_not_guessed_at(snapshot_settings: Settings) -> None:
+    """``as_of`` comes from the run of the file's name, else the latest; a file without any is left out."""
+    folder = snapshot_settings.snapshots
+    shared = SnapshotStore(snapshot_settings).in_service().path
+    path = Path(shutil.copy(shared, snapshot_settings.home / "copy.duckdb")).replace(shared)
+    (folder / "current.json").unlink()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO marts.run (run_id, as_of) VALUES ('later', TIMESTAMPTZ '2026-07-09 00:00:00+00')")
+    assert SnapshotStore(snapshot_settings).in_service().as_of == AS_OF
+    path.rename(other := folder / "other.2.duckdb")
+    found = SnapshotStore(snapshot_settings).in_service()
+    assert (found.run_id, found.as_of) == ("other", datetime(2026, 7, 9, tzinfo=UTC))
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("DROP TABLE marts.run")
+    assert SnapshotStore(snapshot_settings).current() is None
+
+
+def test_nothing_changed_costs_two_stats(snapshot_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SnapshotStore(snapshot_settings)
+    store.kept()
+    asked = []
+    stat = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda self, **more: (asked.append(self.name), stat(self, **more))[1])
+    monkeypatch.setattr("models.store.pointer.Inventory.look", lambda self: pytest.fail("looked again"))
+    current = store.in_service()
+    assert store.is_sound()
+    assert sorted(asked) == sorted(["current.json", current.file] * 2)
 
 
 def test_pointer_does_not_leave_its_folder(snapshot_settings: Settings) -> None:
     pointer = snapshot_settings.snapshots / "current.json"
-    pointer.write_text(json.dumps(json.loads(pointer.read_text()) | {"file": "../../elsewhere.duckdb"}))
-    assert SnapshotStore(snapshot_settings).in_service().path == snapshot_settings.snapshots / "elsewhere.duckdb"
+    inside = SnapshotStore(snapshot_settings).in_service()
+    inside.path.rename(snapshot_settings.home / "elsewhere.duckdb")
+    pointer.write_text(json.dumps(json.loads(pointer.read_text()) | {"file": "../elsewhere.duckdb"}))
+    assert SnapshotStore(snapshot_settings).current() is None
 
 
 def test_log_of_a_killed_writer_is_published_too(snapshot_settings: Settings) -> None:

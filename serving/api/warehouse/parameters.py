@@ -21,9 +21,15 @@ def _iso_day(value: Any) -> Any:
 
 
 def _iso_month(value: Any) -> Any:
-    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}", value):
-        raise PydanticCustomError("month", "应为月份，如 2026-06")
-    return f"{value}-01" if isinstance(value, str) else value
+    """The first day of an ISO month; what is no month (2026-99) is told as a month, too."""
+    if not isinstance(value, str):
+        return value
+    try:
+        if re.fullmatch(r"\d{4}-\d{2}", value):
+            return dt.date.fromisoformat(f"{value}-01")
+    except ValueError:
+        pass
+    raise PydanticCustomError("month", "应为月份，如 2026-06")
 
 
 Day = Annotated[dt.date, BeforeValidator(_iso_day)]

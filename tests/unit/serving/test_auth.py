@@ -60,12 +60,20 @@ LOCAL = {"host": "127.0.0.1:8000"}
         ({"dev": True}, {**LOCAL, "origin": "https://evil.example"}, "127.0.0.1", False),  # another site's page or socket
         ({"dev": True}, {**LOCAL, "origin": "null"}, "127.0.0.1", False),
         ({"dev": True}, {**LOCAL, "origin": "http://127.0.0.1:9999"}, "127.0.0.1", False),
+        ({"dev": True}, {**LOCAL, "x-forwarded-for": "203.0.113.9"}, "127.0.0.1", False),  # a proxy on this machine
+        ({"dev": True}, {**LOCAL, "x-forwarded-host": "city.example"}, "127.0.0.1", False),
+        ({"dev": True}, {**LOCAL, "forwarded": ""}, "127.0.0.1", False),
         ({"dev": True, "host": "0.0.0.0", "api_tokens": TOKENS}, LOCAL, "127.0.0.1", False),  # noqa: S104
     ],
 )
 def test_development_principal(settings: dict[str, object], headers: dict[str, str], peer: str | None, let_in: bool) -> None:
     principal = Authenticator(Settings(**settings)).principal(headers, peer)
     assert (principal is not None) == let_in
+
+
+def test_token_is_taken_through_a_proxy() -> None:
+    headers = {**LOCAL, "authorization": f"Bearer {SECRETS['viewer']}", "x-forwarded-for": "203.0.113.9"}
+    assert Authenticator(Settings(dev=True, api_tokens=TOKENS)).principal(headers, "127.0.0.1") is not None
 
 
 def test_password_of_another_sites_page_is_not_taken() -> None:
