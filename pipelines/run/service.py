@@ -96,8 +96,9 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
 
 
 def _is_unchanged(settings: Settings, as_of: datetime) -> bool:
-    current, stamp = SnapshotStore(settings).current(), _stamp(settings)
-    if current is None or not stamp.is_file() or stamp.read_text() != rules_fingerprint():
+    store, stamp = SnapshotStore(settings), _stamp(settings)
+    current = store.current()
+    if current is None or not store.is_sound() or not stamp.is_file() or stamp.read_text() != rules_fingerprint():
         return False
     return is_published_as_it_stands(settings, current.run_id, as_of)
 
