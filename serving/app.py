@@ -17,9 +17,9 @@ from models.store.warehouse import WarehouseRepository
 from serving import observe, problems
 from serving.api import health
 from serving.api.answers import Answers
-from serving.api.head import HeadAsGet
 from serving.api.warehouse.router import router as warehouse_router
 from serving.auth.service import Authenticator, Guard
+from serving.head import HeadAsGet
 from serving.web.service import mount
 
 

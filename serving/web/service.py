@@ -10,8 +10,8 @@ from models.store.pages import PageRepository
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository
 from serving import observe
-from serving.api.head import HeadAsGet
 from serving.auth.service import Authenticator
+from serving.head import HeadAsGet
 from serving.web.entrance import Entrance
 from serving.web.public import public_app
 from serving.web.report import report_router
