@@ -63,10 +63,12 @@ class Inventory:
         self._folder, self._most = folder, most
         self._whole: dict[Path, Stamp] = {}
         self._sizes: dict[Path, int] = {}
+        self._began: Stamp | None = None
         self._warned: set[tuple[str, str]] = set()
 
     def look(self) -> tuple[tuple[Snapshot, ...], bool]:
         """The snapshots that can be read, newest first, and whether the pointer and its current snapshot are sound."""
+        self._began = stamp_of(self._folder / POINTER)
         named = self.named()
         if named is None:
             return self._found(), False
@@ -107,7 +109,8 @@ class Inventory:
     def _is_whole(self, path: Path) -> bool:
         stamp = stamp_of(path)
         if stamp is None:
-            self._warn("snapshot_missing", path.stem)
+            if stamp_of(self._folder / POINTER) == self._began:  # else a publication took it away meanwhile
+                self._warn("snapshot_missing", path.stem)
             return False
         if self._whole.get(path) != stamp:
             if self._sizes.get(path, stamp[2]) != stamp[2] or not _can_be_read(path, size=stamp[2]):

@@ -136,7 +136,7 @@ def three(settings: Settings) -> list[Path]:
     for number, cases in ((2, 3), (3, 2)):
         paths.append(publish(settings, f"run-{number}", AS_OF + timedelta(days=number), cases))
     for age, path in enumerate(reversed(paths)):
-        os.utime(path, (2_000_000_000 - age, 2_000_000_000 - age))
+        os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
     return paths
 
 
