@@ -23,7 +23,6 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-RUN-007": (HTTPStatus.INTERNAL_SERVER_ERROR, "读写 {path} 失败（{detail}），请检查磁盘空间和目录权限后重试。"),
     "YW-STORE-001": (HTTPStatus.SERVICE_UNAVAILABLE, "目录 {home} 还没有已发布的数据，请先运行 yiwang run。"),
     "YW-STORE-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "查询被拒绝：{detail}。这里只能对已发布的表做只读查询。"),
-    "YW-STORE-003": (HTTPStatus.SERVICE_UNAVAILABLE, "快照指针 {path} 已损坏，请重新运行 yiwang run 发布数据。"),
     "YW-STORE-004": (HTTPStatus.GONE, "数据版本 {run_id} 已不再保留，请从第一页重新查询。"),
     "YW-STORE-005": (HTTPStatus.NOT_FOUND, "没有截至 {day} 的数据版本，可用的截止日有：{available}。"),
     "YW-STORE-006": (HTTPStatus.UNPROCESSABLE_ENTITY, "翻页游标无效：{detail}。请从第一页重新查询。"),

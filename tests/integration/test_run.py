@@ -100,6 +100,20 @@ def test_the_first_run_publishes_and_reports(first: Path) -> None:
     assert (first / "reports" / "latest.html").stat().st_size > 10_000
 
 
+def test_dbt_unit_tests_pass(tmp_path: Path, first: Path) -> None:
+    """Production runs leave them out: they test the SQL, not the data."""
+    from models.domain.settings import Settings
+    from pipelines.warehouse import service
+
+    home = tmp_path / "home"
+    shutil.copytree(first, home)
+    project = str(service.project_dir())
+    command = [service.executable(), "test", "--select", "test_type:unit", "--project-dir", project, "--profiles-dir", project]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | service.environment(Settings(home=home)))
+    assert done.returncode == 0, done.stdout
+    assert "PASS=4" in done.stdout
+
+
 def test_rows_read_reconcile(first: Path) -> None:
     with snapshot(first) as connection:
         rows = connection.execute(
