@@ -1,23 +1,42 @@
 """``sources.yml``: what is synchronised from where, and how its columns become the fields of a contract.
 
-Every key is described in docs/sources.md. What does not belong here: reading the sources.
+Here are the keys that all kinds of source have; each kind adds its own (``pipelines/sources/kinds``). Every key
+is described in docs/sources.md. What does not belong here: reading the sources.
 """
 
+import hashlib
+import json
 import os
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import duckdb
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from models.domain.contracts import SUBJECTS, Contract, Personal, columns, key_of
 from models.domain.errors import YiwangError
 from pipelines.sources.store import literal
+
+if TYPE_CHECKING:
+    from pipelines.sources.reading import Load, Reading
+
+READER_VERSION = 2
+"""Part of every fingerprint: raise it when the same source and settings would give other rows than before."""
 
 _TWICE = "有重复的键"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -35,6 +54,7 @@ class FieldSpec(_Strict):
     codes: dict[str, str] = Field({}, description="Source value → code ("" for none); a value that is not listed stays as it is.")
     pad: int | None = Field(None, ge=1, le=64, description="Width in characters to which zeros are put before the value.")
     formats: list[str] = Field([], description="strptime formats of a day or an instant, tried in order.")
+    optional: bool = Field(False, description="The source may leave the column out; otherwise its absence stops the sync.")
 
     @field_validator("formats")
     @classmethod
@@ -56,22 +76,47 @@ class FieldSpec(_Strict):
 
 
 class Source(_Strict):
-    """One subject of one source."""
+    """One subject of one source: what all kinds have in common.
+
+    A kind is a subclass in ``pipelines/sources/kinds``, which adds its keys and reads in :meth:`loads`.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40, description="Name of the source; its records are kept under it.")
-    kind: Literal["file"] = Field("file", description="Kind of connector.")
+    kind: str = Field("file", description="Kind of connector.")
     subject: str = Field(description="Which contract the rows fill.")
-    location: str = Field(description="Files as a glob, relative to the folder of sources.yml; ${NAME} is an environment variable.")
-    format: Literal["parquet", "csv"] | None = Field(None, description="Format of the files; default: by suffix.")
-    encoding: str | None = Field(None, description="Encoding of CSV files; default: UTF-8 (or UTF-16 with its mark), else GB18030.")
-    delimiter: str | None = Field(None, min_length=1, max_length=1, description="Delimiter of CSV files; default: found in the header.")
+    location: str = Field(description="Where the source is; ${NAME} is an environment variable.")
     key: list[str] = Field([], description="Fields that identify a record; default: the contract's key.")
     cursor: str | None = Field(None, description="Field that says which version of a record is the later one.")
-    look_back: str | None = Field(None, pattern=r"^[0-9]+[dh]$", description="How far a reader by cursor steps back; no effect on files, which are read whole.")
+    look_back: str | None = Field(None, pattern=r"^[0-9]+[dhm]$", description="How far a reader by cursor steps back, `3d`, `12h` or `30m`; no effect on files, which are read whole.")
     deleted: str | None = Field(None, description="Source column that is true where the source has deleted the record.")
+    vanished: Literal["keep", "delete"] = Field("keep", description="Whether a record that the source no longer holds counts as deleted.")
+    vanished_limit: float = Field(0.2, gt=0, le=1, description="Share of the source's records that may vanish in one sync; more is taken for a fault of the source.")
     zone: str = Field("Asia/Shanghai", description="Zone of instants that name none.")
     satisfaction_direction: Literal["best_is_1", "best_is_5"] = Field("best_is_1", description="Which end of satisfaction_code means 非常满意.")
+    owner: str | None = Field(None, max_length=100, description="Who answers for the source; shown in the catalogue.")
+    fresh_within: str | None = Field(None, pattern=r"^[0-9]+[dh]$", description="Age of the newest record, `1d` or `6h`, from which the source counts as stale.")
     fields: dict[str, FieldSpec] = Field({}, description="Contract field → source column or FieldSpec; columns named like a field map by themselves.")
+
+    expanded: ClassVar[tuple[str, ...]] = ("location",)
+    """Keys in which ``${NAME}`` is replaced by an environment variable; they are not part of the settings' digest."""
+    _UNREAD: ClassVar[set[str]] = {"look_back", "vanished_limit", "owner", "fresh_within"}
+
+    def loads(self, reading: "Reading") -> Iterator["Load"]:
+        """What is new since the last sync, one transaction after the other.
+
+        Raises:
+            YiwangError: YW-SYNC-… naming source and fault.
+        """
+        raise NotImplementedError
+
+    def reads_same(self, other: "Source") -> bool:
+        """Whether both entries read the same rows, so that a column that one of them takes is not unmapped."""
+        return (self.kind, self.location) == (other.kind, other.location)
+
+    def settings_digest(self) -> str:
+        """Digest of all that decides how rows are read, the place apart."""
+        settings = self.model_dump(exclude={*self.expanded, *self._UNREAD}) | {"reader": READER_VERSION}
+        return hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -117,6 +162,17 @@ class Source(_Strict):
         return self.key or key_of(self.contract)
 
 
+def _of_its_kind(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    if not isinstance(value, dict):
+        return handler(value)
+    from pipelines.sources.registry import kinds  # imported late: the kinds are made of what is above
+
+    kind = value.get("kind", "file")
+    if kind not in kinds():
+        raise ValueError(f"kind 没有“{kind}”这一种，可用：{'、'.join(sorted(kinds()))}")
+    return kinds()[kind].model_validate(value)
+
+
 class SourceFile(_Strict):
     """A ``sources.yml``.
 
@@ -125,7 +181,7 @@ class SourceFile(_Strict):
     """
 
     as_of: datetime | date | None = Field(None, description="Day (its end) or instant as of which open cases are clocked; default: the data's horizon.")
-    sources: list[Source] = Field(min_length=1, description="The sources, one entry for each subject of each source.")
+    sources: list[Annotated[SerializeAsAny[Source], WrapValidator(_of_its_kind)]] = Field(min_length=1, description="The sources, one entry for each subject of each source.")
     folder: Path = Field(Path(), exclude=True)
 
     @field_validator("as_of", mode="before")
@@ -185,18 +241,19 @@ def load_sources(path: Path) -> SourceFile:
         file = SourceFile.model_validate(content)
     except ValidationError as error:
         raise YiwangError("YW-SYNC-001", path=path, detail=_fault(content, error)) from error
-    sources = [source.model_copy(update={"location": _expand(source, path)}) for source in file.sources]
+    sources = [source.model_copy(update={key: _expand(source, key, path) for key in source.expanded}) for source in file.sources]
     return file.model_copy(update={"sources": sources, "folder": path.parent.resolve()})
 
 
-def _expand(source: Source, path: Path) -> str:
+def _expand(source: Source, key: str, path: Path) -> str | None:
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
         if not os.environ.get(name):
-            raise YiwangError("YW-SYNC-001", path=path, detail=f"来源“{source.name}”的 location 用到的环境变量 {name} 没有设置")
+            raise YiwangError("YW-SYNC-001", path=path, detail=f"来源“{source.name}”的 {key} 用到的环境变量 {name} 没有设置")
         return os.environ[name]
 
-    return _VARIABLE.sub(value, source.location)
+    text: str | None = getattr(source, key)
+    return text and _VARIABLE.sub(value, text)
 
 
 def _yaml_fault(error: Exception) -> str:

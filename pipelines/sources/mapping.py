@@ -31,6 +31,7 @@ PACKAGE_COLUMNS = {
     "_reason_code": "VARCHAR",
     "_reason": "VARCHAR",
     "_record_key": "VARCHAR",
+    "_record_hash": "VARCHAR",
     "_raw": "VARCHAR",
     "_raw_masked": "VARCHAR",
 }
@@ -64,7 +65,7 @@ def _names(field: str, spec: Column) -> list[str]:
 
 def missing_columns(source: Source, available: Mapping[str, str]) -> list[str]:
     """Columns that the source must have and has not: configured ones, keys, cursor, deletion mark."""
-    mapped = origins(source, available)
+    mapped = {field: spec for field, spec in origins(source, available).items() if not (spec.optional and spec.column not in available)}
     needed = [spec.column for spec in mapped.values() if spec.column] + ([source.deleted] if source.deleted else [])
     unkeyed = [field for field in [*source.keys, *([source.cursor] if source.cursor else [])] if field not in mapped]
     return [column for column in dict.fromkeys(needed + unkeyed) if column not in available]
@@ -78,7 +79,7 @@ def used_columns(source: Source, available: Mapping[str, str]) -> set[str]:
 
 def select(source: Source, available: Mapping[str, str], relation: str) -> str:
     """The SELECT over ``relation``, which has the ``available`` columns, ``_file_id`` and ``_file_row``."""
-    mapped = origins(source, available)
+    mapped = {field: spec for field, spec in origins(source, available).items() if not spec.column or spec.column in available}
     types = sql_columns(source.contract)
     # Three levels, so that each value is computed once: read (text or native), typed, then judged.
     read: dict[str, str] = {}
@@ -115,6 +116,7 @@ def select(source: Source, available: Mapping[str, str], relation: str) -> str:
         f"SELECT {stored}, _file_id, _file_row, {is_deleted} AS _is_deleted, _reason_code, "
         f"CASE WHEN _reason_code IS NOT NULL THEN {reason} END AS _reason, "
         f"CASE WHEN _reason_code IS NOT NULL THEN {_record_key(source)} END AS _record_key, "
+        f"CASE WHEN _reason_code IS NOT NULL THEN coalesce({_hash('t.', source)}, md5(CAST(to_json({{{whole}}}) AS VARCHAR))) END AS _record_hash, "
         f"CASE WHEN _reason_code IS NOT NULL THEN CAST(to_json({{{whole}}}) AS VARCHAR) END AS _raw, "
         f"CASE WHEN _reason_code IS NOT NULL THEN {_masked(source, mapped, available)} END AS _raw_masked "
         f"FROM (SELECT *, {reason_code} AS _reason_code FROM ({judged}))"
@@ -183,6 +185,16 @@ def _reasons(source: Source, suspects: Mapping[str, str]) -> tuple[str, str]:
         else:
             parts.append(f"CASE WHEN {name(field)} IS NULL THEN '主键{specs[field].title}（{field}）为空' END")
     return code, f"concat_ws('；', {', '.join(parts)})"
+
+
+def record_hash(source: Source) -> str:
+    """What a record that was set aside is known by, over the key columns of a good row."""
+    return _hash("", source)
+
+
+def _hash(prefix: str, source: Source) -> str:
+    """Of the key; null where a part of it is missing."""
+    return "md5(" + " || chr(31) || ".join(f"CAST({name(prefix + field)} AS VARCHAR)" for field in source.keys) + ")"
 
 
 def _record_key(source: Source) -> str:

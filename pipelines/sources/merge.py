@@ -14,9 +14,12 @@ from dataclasses import asdict, dataclass
 
 import duckdb
 
+from models.domain.contracts import SUBJECT_TITLES
+from models.domain.errors import YiwangError
 from models.domain.schema import stored_columns
 from pipelines.sources.config import Source
-from pipelines.sources.files import DataFile
+from pipelines.sources.mapping import record_hash
+from pipelines.sources.reading import Load
 from pipelines.sources.store import literal, name
 from pipelines.sources.types import COUNTS, RunRef
 
@@ -27,18 +30,24 @@ class Manifest:
 
     Attributes:
         settings: Digest of the settings under which it was read.
-        files: The files read: number, shown path, size, time of change, fingerprint.
+        files: The parts read: number, shown path, size, time of change, fingerprint.
         unmapped: Columns that nothing maps.
+        says: As :attr:`reading.Load.says`.
+        position: Where an incremental reader goes on, JSON; None leaves the old one.
     """
 
     settings: str
     files: tuple[tuple[int, str, int, int, str], ...]
     unmapped: tuple[str, ...]
+    says: str = "whole"
+    position: str | None = None
 
     @classmethod
-    def of(cls, settings: str, files: Sequence[DataFile], unmapped: Sequence[str]) -> "Manifest":
-        """The manifest of these files."""
-        return cls(settings, tuple((f.file_id, f.shown, f.size, f.mtime_ns, f.fingerprint) for f in files), tuple(unmapped))
+    def of(cls, settings: str, load: Load) -> "Manifest":
+        """The manifest of a load."""
+        files = tuple((p.file_id, p.shown, p.size, p.mtime_ns, p.fingerprint) for p in load.parts)
+        position = None if load.position is None else json.dumps(load.position, ensure_ascii=False)
+        return cls(settings, files, tuple(load.unmapped), load.says, position)
 
     def to_json(self) -> str:
         """As text."""
@@ -48,7 +57,7 @@ class Manifest:
     def from_json(cls, text: str) -> "Manifest":
         """From :meth:`to_json`."""
         values = json.loads(text)
-        return cls(values["settings"], tuple(tuple(f) for f in values["files"]), tuple(values["unmapped"]))
+        return cls(values["settings"], tuple(tuple(f) for f in values["files"]), tuple(values["unmapped"]), values["says"], values["position"])
 
 
 def merge(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, package: str, manifest: Manifest) -> None:
@@ -71,8 +80,13 @@ def merge_rows(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRe
     try:
         connection.execute("CREATE OR REPLACE TEMP TABLE _files (file_id INTEGER, path VARCHAR)")
         connection.executemany("INSERT INTO _files VALUES (?, ?)", [file[:2] for file in manifest.files])
-        counts = _merge_records(connection, source, run, rows)
-        counts["quarantined"] = _set_aside(connection, source, run, rows)
+        if manifest.says == "keys":
+            counts = dict.fromkeys(COUNTS[1:], 0)
+        else:
+            counts = _merge_records(connection, source, run, rows, manifest.says)
+            counts["quarantined"] = _set_aside(connection, source, run, rows, manifest)
+        if manifest.says == "keys" or (manifest.says == "whole" and source.vanished == "delete"):
+            counts["deleted"] += _delete_vanished(connection, source, run, rows)
         counts["rows_read"] = sum(counts.values())
         _note(connection, source, run, counts, manifest)
         connection.commit()
@@ -88,13 +102,13 @@ def _is_merged(connection: duckdb.DuckDBPyConnection, source: Source, manifest: 
     return {(file[1], file[4]) for file in manifest.files} <= set(noted)
 
 
-def _merge_records(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> dict[str, int]:
+def _merge_records(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str, says: str) -> dict[str, int]:
     table = f"raw.{name(source.subject)}"
     stored = ", ".join(name(column) for column in stored_columns(source.contract))
     _find_repeats(connection, source, rows)
     counts = {"updated": 0, "unchanged": 0, "superseded": _one(connection, "SELECT count(*) FROM _skip"), "deleted": 0}
     if _one(connection, f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE source = {literal(source.name)} LIMIT 1)"):
-        for verdict, number in _judge(connection, source, rows).items():
+        for verdict, number in _judge(connection, source, rows, says).items():
             counts[verdict] += number
         _apply(connection, table)
     good = f"FROM {rows} ANTI JOIN _skip USING (_file_id, _file_row) WHERE _reason_code IS NULL"
@@ -127,7 +141,7 @@ def _find_repeats(connection: duckdb.DuckDBPyConnection, source: Source, rows: s
     """)
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> dict[str, int]:
+def _judge(connection: duckdb.DuckDBPyConnection, source: Source, rows: str, says: str) -> dict[str, int]:
     """Fill ``_verdict`` for the rows whose key the raw table has; verdict → number of rows.
 
     The keys are matched first and alone: the other columns of the raw table are read only where one matches.
@@ -151,7 +165,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, source: Source, rows: str) -> 
         SELECT m.*,
             CASE WHEN {older} THEN 'superseded' WHEN NOT ({differs}) THEN 'unchanged'
                 WHEN s._is_deleted THEN 'deleted' ELSE 'updated' END AS verdict,
-            r._file_id <> m._file_id OR r._file_row <> m._file_row AS is_moved
+            r._file_id <> m._file_id OR (r._file_row <> m._file_row AND {"true" if says == "whole" else "false"}) AS is_moved
         FROM _match AS m
         JOIN {rows} AS s ON s._file_id = m._file_id AND s._file_row = m._file_row
         JOIN {table} AS r ON r.rowid = m.rid
@@ -172,17 +186,50 @@ def _apply(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     connection.execute("INSERT INTO _skip SELECT _file_id, _file_row FROM _verdict WHERE verdict IN ('superseded', 'unchanged')")
 
 
-def _set_aside(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> int:
-    """Replace what the quarantine holds of the package's files; the number of rows now in it."""
+def _set_aside(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str, manifest: Manifest) -> int:
+    """Replace what the quarantine holds of the package's parts, or records; the number of rows now in it.
+
+    A row that was set aside leaves the quarantine with the part, or with the good version of its record.
+    """
     subject = [source.name, source.subject]
-    connection.execute("DELETE FROM raw.quarantine WHERE source = ? AND subject = ? AND file IN (SELECT path FROM _files)", subject)
+    own = "DELETE FROM raw.quarantine WHERE source = ? AND subject = ?"
+    if manifest.says == "whole":
+        connection.execute(f"{own} AND file IN (SELECT path FROM _files)", subject)
+    else:
+        read = f"SELECT coalesce(_record_hash, {record_hash(source)}) FROM {rows}"
+        connection.execute(f"{own} AND record_hash IN ({read})", subject)
     return _one(
         connection,
-        "INSERT INTO raw.quarantine "
-        "SELECT ?, ?, _record_key, _reason_code, _reason, _raw, _raw_masked, path, _file_row, ?, ? "
+        "INSERT INTO raw.quarantine BY NAME "
+        "SELECT ? AS source, ? AS subject, _record_key AS record_key, _reason_code AS reason_code, _reason AS reason, _raw AS raw, "
+        "_raw_masked AS raw_masked, path AS file, _file_row AS file_row, ? AS run_id, ? AS _run_seq, _record_hash AS record_hash "
         f"FROM {rows} JOIN _files ON file_id = _file_id WHERE _reason_code IS NOT NULL",
         [*subject, run.run_id, run.run_seq],
     )
+
+
+def _delete_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> int:
+    """Mark as deleted the records of the package's parts that it does not hold, good or set aside; how many.
+
+    Raises:
+        YiwangError: YW-SYNC-006 where more vanished than the source's limit allows.
+    """
+    table = f"raw.{name(source.subject)}"
+    own = f"r.source = {literal(source.name)} AND NOT r._is_deleted"
+    same_key = " AND ".join(f"r.{name(key)} = s.{name(key)}" for key in source.keys)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE _vanished AS
+        SELECT r.rowid AS rid FROM {table} AS r
+        WHERE {own} AND r._file_id IN (SELECT file_id FROM _files)
+            AND NOT EXISTS (SELECT 1 FROM {rows} AS s WHERE s._reason_code IS NULL AND {same_key})
+            AND {record_hash(source)} NOT IN (SELECT _record_hash FROM {rows} WHERE _reason_code IS NOT NULL)
+    """)
+    vanished = _one(connection, "SELECT count(*) FROM _vanished")
+    there = _one(connection, f"SELECT count(*) FROM {table} AS r WHERE {own}")
+    if vanished > max(source.vanished_limit * there, 1):
+        raise YiwangError("YW-SYNC-006", source=source.name, subject=SUBJECT_TITLES[source.subject], vanished=vanished, there=there)
+    connection.execute(f"UPDATE {table} SET _is_deleted = true, _run_seq = {run.run_seq} WHERE rowid IN (SELECT rid FROM _vanished)")
+    return vanished
 
 
 def _note(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, counts: dict[str, int], manifest: Manifest) -> None:
@@ -198,9 +245,14 @@ def _note(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, co
         "INSERT INTO ops.source_file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [[file[0], *subject, *file[1:], run.run_seq] for file in manifest.files],
     )
-    connection.execute(f"DELETE FROM ops.unmapped_column WHERE {own}", [run.run_id, *subject])
     for column in manifest.unmapped:
-        connection.execute("INSERT INTO ops.unmapped_column VALUES (?, ?, ?, ?)", [run.run_id, *subject, column])
+        connection.execute(
+            "INSERT INTO ops.unmapped_column SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM ops.unmapped_column "
+            "WHERE run_id = $1 AND source = $2 AND subject = $3 AND column_name = $4)", [run.run_id, *subject, column]
+        )
+    if manifest.position is not None:
+        connection.execute("DELETE FROM ops.source_position WHERE source = ? AND subject = ?", subject)
+        connection.execute("INSERT INTO ops.source_position VALUES (?, ?, ?, ?, ?)", [*subject, manifest.settings, manifest.position, run.run_seq])
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] = ()) -> int:

@@ -75,9 +75,12 @@ def load(folder: Path, name: str, batches: Callable[[], Iterator[pa.RecordBatch]
         receive(path, package)
         received = True
 
+    def read() -> Iterator[pa.RecordBatch]:  # dlt takes functions only
+        yield from batches()
+
     with _pipeline(folder, name, receive_once) as pipeline:
         rows = dlt.resource(
-            batches,
+            read,
             name="rows",
             schema_contract={"columns": "evolve", "data_type": "freeze"},
         )

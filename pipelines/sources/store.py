@@ -24,7 +24,7 @@ _TABLES = {
     "raw.quarantine": {
         "source": "VARCHAR", "subject": "VARCHAR", "record_key": "VARCHAR", "reason_code": "VARCHAR", "reason": "VARCHAR",
         "raw": "VARCHAR", "raw_masked": "VARCHAR", "file": "VARCHAR", "file_row": "BIGINT", "run_id": "VARCHAR",
-        "_run_seq": "INTEGER",
+        "_run_seq": "INTEGER", "record_hash": "VARCHAR",
     },
     "raw.calendar": {
         "day": "DATE", "is_working_day": "BOOLEAN", "wd_number": "INTEGER", "is_published": "BOOLEAN", "holiday": "VARCHAR",
@@ -44,6 +44,7 @@ _TABLES = {
         "file_id": "INTEGER", "source": "VARCHAR", "subject": "VARCHAR", "path": "VARCHAR", "size": "BIGINT",
         "mtime_ns": "BIGINT", "fingerprint": "VARCHAR", "run_seq": "INTEGER",
     },
+    "ops.source_position": {"source": "VARCHAR", "subject": "VARCHAR", "settings": "VARCHAR", "position": "VARCHAR", "run_seq": "INTEGER"},
     "ops.unmapped_column": {"run_id": "VARCHAR", "source": "VARCHAR", "subject": "VARCHAR", "column_name": "VARCHAR"},
 }  # fmt: skip
 
@@ -93,17 +94,7 @@ def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 def prepare(settings: Settings) -> None:
     """Create what is missing of the warehouse (schemas, tables, columns) and refresh calendar and code labels."""
     with warehouse(settings) as connection:
-        for schema in ("raw", "ops", "staging", "intermediate"):
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        subjects = {f"raw.{name(subject)}": raw_columns(contract) for subject, contract in SUBJECTS.items()}
-        for table, table_columns in (subjects | _TABLES).items():
-            definition = ", ".join(f"{name(column)} {sql_type}" for column, sql_type in table_columns.items())
-            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
-            for column, sql_type in table_columns.items():
-                connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name(column)} {sql_type}")
-        # Numbers of files are never given twice: a package left by a kill holds its own until it is resumed.
-        used = connection.execute("SELECT coalesce(max(file_id), 0) + 1 FROM ops.source_file").fetchone()
-        connection.execute(f"CREATE SEQUENCE IF NOT EXISTS ops.file_number START {used[0] if used else 1}")
+        create_tables(connection)
         labels = [
             {"code_table": table, "code": code, "label": label} for table, codes in code_tables().items() for code, label in codes.items()
         ]
@@ -111,6 +102,21 @@ def prepare(settings: Settings) -> None:
         from models.domain.calendar import calendar_table  # imported late: it loads the holiday tables
 
         _refresh(connection, "raw.calendar", calendar_table())
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create what is missing of the schemas, tables and columns."""
+    for schema in ("raw", "ops", "staging", "intermediate"):
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    subjects = {f"raw.{name(subject)}": raw_columns(contract) for subject, contract in SUBJECTS.items()}
+    for table, table_columns in (subjects | _TABLES).items():
+        definition = ", ".join(f"{name(column)} {sql_type}" for column, sql_type in table_columns.items())
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
+        for column, sql_type in table_columns.items():
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {name(column)} {sql_type}")
+    # Numbers of files are never given twice: a package left by a kill holds its own until it is resumed.
+    used = connection.execute("SELECT coalesce(max(file_id), 0) + 1 FROM ops.source_file").fetchone()
+    connection.execute(f"CREATE SEQUENCE IF NOT EXISTS ops.file_number START {used[0] if used else 1}")
 
 
 def _refresh(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:

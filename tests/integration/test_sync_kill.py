@@ -30,9 +30,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:Deprecat
 
 POINTS: dict[str, tuple[str, str, int]] = {
     # point: (what is patched, before or after it, at which call); the sync has three subjects
-    "before the files are listed": ("pipelines.sources.sync.list_files", "before", 1),
-    "before files are compared": ("pipelines.sources.sync.changed_files", "before", 2),
-    "while rows are read": ("pipelines.sources.sync._Reader._rows", "before", 2),
+    "before the files are listed": ("pipelines.sources.kinds.file.list_files", "before", 1),
+    "before files are compared": ("pipelines.sources.kinds.file.changed_files", "before", 2),
+    "while rows are read": ("pipelines.sources.sync._rows", "before", 2),
     "after the extraction": ("dlt.pipeline.pipeline.Pipeline.extract", "after", 2),
     "after the normalisation": ("dlt.pipeline.pipeline.Pipeline.normalize", "after", 2),
     "before the merge": ("pipelines.sources.sync.merge", "before", 2),

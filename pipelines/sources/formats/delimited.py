@@ -1,0 +1,175 @@
+"""CSV files: typed where they can be parsed, set aside line by line where they cannot."""
+
+# ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
+
+import codecs
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.sources.config import Source
+from pipelines.sources.files import DataFile, path_literal, unreadable
+from pipelines.sources.formats import Format
+from pipelines.sources.kinds.file import FileSource
+from pipelines.sources.mapping import package_columns, select
+from pipelines.sources.reading import Reading, typed
+from pipelines.sources.store import literal, name
+
+_CHUNK = 1 << 22
+_FAULTS = {
+    "MISSING COLUMNS": "列数少于表头",
+    "TOO MANY COLUMNS": "列数多于表头",
+    "UNQUOTED VALUE": "引号没有配对",
+    "INVALID ENCODING": "含有不是 UTF-8 的字节",
+    "LINE SIZE OVER MAXIMUM": "行太长",
+}
+
+
+@dataclass(frozen=True)
+class CsvForm:
+    """How a CSV file is written: what its encoding, delimiter and header are."""
+
+    encoding: str
+    delimiter: str
+    header: tuple[str, ...]
+
+
+class Delimited(Format):
+    """Text with one record a line, in the first line the names of the columns."""
+
+    name = "csv"
+    suffixes = (".csv", ".txt", ".tsv")
+
+    def __init__(self, reading: Reading, source: FileSource, file: DataFile) -> None:
+        super().__init__(reading, source, file)
+        self.form = csv_form(source, file)
+        self.columns = dict.fromkeys(self.form.header, "VARCHAR")
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Record batches of the file's rows, then one of the lines that cannot be parsed.
+
+        ``_file_row`` counts the rows that could be parsed; for a line set aside it is the number of the line.
+        """
+        connection, file, form = self.reading.connection, self.file, self.form
+        path = as_utf8(file, form.encoding, self.reading.scratch)
+        for table in ("_rejected", "_rejected_scans"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        try:
+            types = "{" + ", ".join(f"{literal(column)}: 'VARCHAR'" for column in form.header) + "}"
+            # row_number() follows the file only while the order of insertion is kept.
+            connection.execute("SET preserve_insertion_order = true")
+            relation = (
+                f"(SELECT *, {file.file_id} AS _file_id, row_number() OVER () AS _file_row FROM read_csv({path_literal(path)}, "
+                f"columns = {types}, auto_detect = false, header = true, delim = {literal(form.delimiter)}, quote = '\"', escape = '\"', "
+                "store_rejects = true, rejects_table = '_rejected', rejects_scan = '_rejected_scans', rejects_limit = 0))"
+            )
+            try:
+                yield from typed(connection, select(self.source, self.columns, relation))
+            except duckdb.IOException as error:
+                raise unreadable(file, "内容已损坏") from error
+            yield from typed(connection, _rejected(self.source, file))
+        finally:
+            connection.execute("SET preserve_insertion_order = false")
+            if path != file.path:
+                path.unlink(missing_ok=True)
+
+
+def _rejected(source: Source, file: DataFile) -> str:
+    faults = " ".join(f"WHEN {literal(fault)} THEN {literal(reason)}" for fault, reason in _FAULTS.items())
+    values = {column: f"NULL::{sql_type}" for column, sql_type in package_columns(source).items()} | {
+        "_file_id": f"{file.file_id}::INTEGER",
+        "_file_row": "line::BIGINT",
+        "_is_deleted": "false",
+        "_reason_code": "'not_parsed'",
+        "_reason": f"'第 ' || line || ' 行无法解析：' || CASE error_type::VARCHAR {faults} ELSE '格式不对' END",
+        "_record_hash": "md5(csv_line)",
+        "_raw": "CAST(to_json({'line': csv_line}) AS VARCHAR)",
+        "_raw_masked": "'{}'",
+    }
+    selected = ", ".join(f"{value} AS {name(column)}" for column, value in values.items())
+    first = "(SELECT line, any_value(error_type) AS error_type, any_value(csv_line) AS csv_line FROM _rejected GROUP BY line)"
+    return f"SELECT {selected} FROM {first}"
+
+
+def csv_form(source: FileSource, file: DataFile) -> CsvForm:
+    """Encoding, delimiter and header of a CSV file.
+
+    Raises:
+        YiwangError: YW-SYNC-004 where the encoding is unknown, a column has no name or two have the same.
+    """
+    encoding = _encoding(source, file)
+    with file.path.open(encoding=encoding, newline="", errors="replace") as text:
+        first = next((line for line in text if line.strip()), "")
+        delimiter = source.delimiter or max(",\t;|", key=first.count)
+        text.seek(0)
+        header = [cell.strip() for cell in next((row for row in csv.reader(text, delimiter=delimiter) if row), [])]
+    if not header:
+        raise unreadable(file, "没有表头")
+    if blank := [str(i) for i, cell in enumerate(header, 1) if not cell]:
+        raise unreadable(file, f"第 {'、'.join(blank)} 列没有列名")
+    lower = [cell.lower() for cell in header]
+    if twice := sorted({cell for cell in header if lower.count(cell.lower()) > 1}):
+        raise unreadable(file, f"列名重复：{'、'.join(twice)}")
+    return CsvForm(encoding, delimiter, tuple(header))
+
+
+def _encoding(source: FileSource, file: DataFile) -> str:
+    if source.encoding is not None:
+        try:
+            codec = codecs.lookup(source.encoding).name
+        except LookupError:
+            raise unreadable(file, f"没有“{source.encoding}”这种编码") from None
+        if codec != "utf-8" and not _decodes(file.path, codec):
+            raise unreadable(file, f"内容不是 {source.encoding} 编码")
+        return "utf-8-sig" if codec == "utf-8" else codec
+    with file.path.open("rb") as head:
+        if head.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+    if _decodes(file.path, "utf-8"):
+        return "utf-8-sig"
+    if _mostly_utf8(file.path):  # single broken lines: they are set aside, the file is read
+        return "utf-8-sig"
+    if _decodes(file.path, "gb18030"):
+        return "gb18030"
+    raise unreadable(file, "编码既不是 UTF-8 也不是 GB18030，请在 encoding 中写明")
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _decodes(path: Path, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in _chunks(path):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _mostly_utf8(path: Path) -> bool:
+    """Whether at least 19 of 20 characters beyond ASCII in the file's first megabytes are whole UTF-8."""
+    sample = b"".join(islice(_chunks(path), 2))
+    text = sample.decode("utf-8", errors="replace")
+    broken = text.count("\ufffd")
+    return sum(character > "\x7f" for character in text) >= 20 * broken
+
+
+def as_utf8(file: DataFile, encoding: str, folder: Path) -> Path:
+    """The file itself where it is UTF-8, else a copy of it in UTF-8 in ``folder`` (the caller removes it)."""
+    if encoding == "utf-8-sig":
+        return file.path
+    target = folder / f"{file.file_id}.utf8.csv"
+    with file.path.open(encoding=encoding, newline="") as text, target.open("w", encoding="utf-8", newline="") as copy:
+        while chunk := text.read(_CHUNK):
+            copy.write(chunk)
+    return target
