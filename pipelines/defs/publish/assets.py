@@ -4,6 +4,7 @@ import dagster as dg
 
 from models.reporting.service import write_report
 from models.store.snapshots import SnapshotStore
+from pipelines.catalogue.service import write_catalogue
 from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, mart
 from pipelines.sources.service import finish_run
 from pipelines.warehouse.books import latest_run, write_run_mart
@@ -22,6 +23,7 @@ def build(partitions: dg.PartitionsDefinition, marts: list[dg.AssetKey]) -> list
         platform.progress.start(STAGE)
         settings, run, as_of = platform.settings, latest_run(platform.settings), as_of_of(context, platform.settings)
         write_run_mart(settings, run, as_of)
+        write_catalogue(settings, platform.sources, as_of, _asset_graph(context))
         path = SnapshotStore(settings).publish(settings.marts, run.run_id, as_of)
         finish_run(settings, run, "published")
         platform.progress.finish(STAGE)
@@ -39,3 +41,11 @@ def build(partitions: dg.PartitionsDefinition, marts: list[dg.AssetKey]) -> list
         return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(path))})
 
     return [snapshot, report]
+
+
+def _asset_graph(context: dg.AssetExecutionContext) -> dict[str, list[str]]:
+    """Asset → what it is made from, as ``<layer>.<name>``."""
+    graph = context.job_def.asset_layer.asset_graph
+    keys = graph.get_all_asset_keys()
+    names = {key: ".".join(key.path if len(key.path) > 1 else (graph.get(key).group_name or "assets", *key.path)) for key in keys}
+    return {names[key]: sorted(names[parent] for parent in graph.get(key).parent_keys) for key in keys}
