@@ -9,6 +9,7 @@ import yaml
 from models.domain.codes import standard_items
 from models.domain.contracts import SUBJECTS, columns
 from models.domain.schema import raw_columns
+from models.store.resources import RESOURCES
 
 MODELS = Path(__file__).parents[2] / "dbt" / "models"
 DESCRIBED: dict[str, dict[str, Any]] = {
@@ -49,7 +50,20 @@ def test_every_staging_column_is_an_item_of_the_standard_or_an_extension(subject
         assert item is None or item in standard_items()
 
 
-@pytest.mark.parametrize("model", [name for name in DESCRIBED if name.startswith(("fct_", "dim_"))])
+@pytest.mark.parametrize("model", [name for name in DESCRIBED if name.startswith(("fct_", "dim_", "mart_"))])
 def test_items_named_in_marts_exist(model: str) -> None:
     named = [column["meta"]["gbt39046"] for column in DESCRIBED[model]["columns"] if "meta" in column]
     assert set(named) <= set(standard_items())
+
+
+EXPOSURES = {e["name"]: {ref[5:-2] for ref in e["depends_on"]} for e in yaml.safe_load((MODELS / "exposures.yml").read_text(encoding="utf-8"))["exposures"]}
+
+
+def test_exposures_name_what_the_api_serves() -> None:
+    served = {table for r in RESOURCES.values() for table in (r.table, *(d.table for d in r.details.values()))}
+    assert EXPOSURES["api_warehouse"] == served & set(SQL)
+
+
+def test_every_mart_has_a_consumer() -> None:
+    marts = {path.stem for path in (MODELS / "marts").glob("mart_*.sql")}
+    assert not marts - set().union(*EXPOSURES.values())
