@@ -3,6 +3,7 @@
 Each page is a function here; nothing else in ``docs/reference`` is written by hand.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import typer.main
 import yaml
+from pydantic import BaseModel
 
 from models.capability.service import load_system
 from models.domain.codes import code_tables, items_not_carried, standard_items
@@ -17,7 +19,8 @@ from models.domain.contracts import SUBJECT_TITLES, SUBJECTS, columns
 from models.domain.errors import MESSAGES
 from models.domain.schema import sql_columns
 from models.domain.settings import SECRETS, Settings
-from pipelines.sources.config import Source
+from pipelines.sources.config import FieldSpec, Source
+from pipelines.sources.registry import kinds
 from pipelines.warehouse.service import project_dir
 from quality.service import load_rules
 
@@ -116,9 +119,24 @@ def message_page() -> str:
 
 
 def source_page() -> str:
-    """Every key of a source in ``sources.yml``."""
-    rows = ((f"`{name}`", "yes" if f.is_required() else "", f.description) for name, f in Source.model_fields.items())
-    return "# Keys of a source in sources.yml\n\n" + table(("key", "required", "meaning"), rows)
+    """Every key of a source in ``sources.yml``: those of all kinds, then those of each kind."""
+
+    def keys(model: type[BaseModel], fields: Iterable[str]) -> str:
+        chosen = ((name, model.model_fields[name]) for name in fields)
+        rows = ((f"`{name}`", "yes" if f.is_required() else _default(f.default), f.description) for name, f in chosen)
+        return table(("key", "default", "meaning"), rows).replace("| yes |", "| (required) |")
+
+    parts = ["# Keys of a source in sources.yml\n", "## All kinds\n", keys(Source, Source.model_fields)]
+    for kind, model in sorted(kinds().items()):
+        parts += [f"## `kind: {kind}`\n", f"{inspect.getdoc(model)}\n"]
+        own = [name for name, f in model.model_fields.items() if f.description != getattr(Source.model_fields.get(name), "description", None)]
+        parts.append(keys(model, own))
+    parts += ["## A field\n", keys(FieldSpec, FieldSpec.model_fields)]
+    return "\n".join(parts)
+
+
+def _default(value: Any) -> str:
+    return "" if value is None or value == [] or value == {} else f"`{value}`"
 
 
 PAGES: dict[str, Callable[[], str]] = {

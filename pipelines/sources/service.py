@@ -10,6 +10,7 @@ from models.domain.contracts import SUBJECTS
 from models.domain.progress import NoProgress, Progress
 from models.domain.settings import Settings
 from pipelines.sources.config import FieldSpec, Source, SourceFile, load_sources
+from pipelines.sources.preview import Preview, preview
 from pipelines.sources.runs import finish_run, horizon, run_lock, set_as_of, start_run
 from pipelines.sources.store import prepare, use_digest_key, warehouse
 from pipelines.sources.sync import sync_subject
@@ -17,6 +18,7 @@ from pipelines.sources.types import RunRef, SyncCount
 
 __all__ = [
     "FieldSpec",
+    "Preview",
     "RunRef",
     "Source",
     "SourceFile",
@@ -25,6 +27,7 @@ __all__ = [
     "horizon",
     "load_sources",
     "prepare",
+    "preview",
     "run_lock",
     "set_as_of",
     "start_run",
