@@ -17,6 +17,7 @@ from models.store.warehouse import WarehouseRepository
 from serving import observe, problems
 from serving.api import health
 from serving.api.answers import Answers
+from serving.api.warehouse.catalogue import router as catalogue_router
 from serving.api.warehouse.router import router as warehouse_router
 from serving.auth.service import Authenticator, Guard
 from serving.head import HeadAsGet
@@ -47,6 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     app.include_router(warehouse_router)
+    app.include_router(catalogue_router)
     mount(app, settings, store)
     # the last one added stands outermost
     app.add_middleware(HeadAsGet)

@@ -4,13 +4,14 @@ import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.domain.errors import YiwangError
 
-SECRETS = ("digest_key", "api_tokens", "session_key")
+SECRETS = ("digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret")
 """Settings that are refused in ``yiwang.toml``."""
 
 
@@ -28,9 +29,17 @@ class Settings(BaseSettings):
     memory_limit: str = Field("3GB", description="DuckDB's memory limit for the pipelines; beyond it they spill to disk.")
     threads: int = Field(2, ge=1, description="DuckDB threads of the pipelines.")
     digest_key: SecretStr | None = Field(None, description="Secret key (16 or more characters) that digests personal identifiers; without it a key is made once in the home, for development.")
-    api_tokens: SecretStr | None = Field(None, description="Access tokens as `name:role:sha256-hex`, comma-separated; roles: viewer, operator.")
+    api_tokens: SecretStr | None = Field(None, description="Access tokens as `name:role:sha256-hex`, comma-separated; roles: viewer, operator, administrator.")
 
     session_key: SecretStr | None = Field(None, description="Secret (32 or more characters) that seals session cookies; without it one is made once in the home.")
+
+    fresh_within_hours: int | None = Field(None, ge=1, description="Hours after which a source without newer records counts as stale; `fresh_within` of a source goes before it; none: no alert for sources that state none.")
+    quiet_seconds: int = Field(120, ge=0, description="Seconds for which the files of the sources must stay as they are before the file sensor starts a run.")
+    keep_runs_days: int = Field(400, ge=1, description="Days for which `yiwang tidy` keeps the books of a run: counts, results of checks, report, Dagster's events.")
+    keep_deleted_days: int = Field(400, ge=1, description="Days for which `yiwang tidy` keeps records that their source has deleted.")
+    keep_logs_days: int = Field(30, ge=1, description="Days for which `yiwang tidy` keeps logs and load packages of sources that are gone.")
+    alert_webhook: SecretStr | None = Field(None, description="http(s) address to which alerts are posted; none: no alerts.")
+    alert_secret: SecretStr | None = Field(None, description="Secret (16 or more characters) with which alerts are signed (HMAC-SHA256); none: they are not signed.")
 
     @field_validator("session_key")
     @classmethod
@@ -39,11 +48,20 @@ class Settings(BaseSettings):
             raise ValueError("至少 32 个字符")
         return value
 
-    @field_validator("digest_key")
+    @field_validator("digest_key", "alert_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 16:
             raise ValueError("至少 16 个字符")
+        return value
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            address = urlsplit(value.get_secret_value())
+            if address.scheme not in ("http", "https") or not address.hostname:
+                raise ValueError("应为 http 或 https 地址")
         return value
 
     @classmethod

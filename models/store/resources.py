@@ -137,3 +137,42 @@ RESOURCES: dict[str, Resource] = {
     ),
 }
 """Name in the address → resource."""
+
+CATALOGUE: dict[str, Resource] = {
+    "catalogue/sources": Resource(
+        title="数据源",
+        table="catalogue_source",
+        key=("source", "subject"),
+        sorts=("source", "subject", "freshness", "newest_at", "row_count"),
+        filters=_same("source", "subject", "kind", "freshness", "is_configured"),
+    ),
+    "catalogue/tables": Resource(
+        title="表",
+        table="catalogue_table",
+        key=("table_name",),
+        sorts=("sort_order", "table_name", "row_count"),
+        filters=_same("layer", "kind", "owner") | {"name": Filter("table_name", "contains"), "title": Filter("title", "contains")},
+    ),
+    "catalogue/columns": Resource(
+        title="列",
+        table="catalogue_column",
+        key=("table_name", "column_name"),
+        sorts=("table_name", "column_name"),
+        filters=_same("table_name", "column_name", "gb_item", "code_table", "is_personal") | {"title": Filter("title", "contains")},
+    ),
+    "catalogue/lineage": Resource(
+        title="血缘",
+        table="catalogue_lineage",
+        key=("upstream", "downstream"),
+        sorts=("upstream", "downstream"),
+        filters=_same("upstream", "downstream", "told_by"),
+    ),
+    "catalogue/partitions": Resource(
+        title="分区",
+        table="catalogue_partition",
+        key=("table_name", "source", "grain", "partition_on", "reason"),
+        sorts=("-partition_on", "table_name", "row_count"),
+        filters=_same("table_name", "source", "subject", "grain", "verdict", "reason", "is_expected") | _days("partition", "partition_on"),
+    ),
+}
+"""Name in the address → resource of the catalogue, which the pipelines publish as data with the marts."""

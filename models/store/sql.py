@@ -1,7 +1,8 @@
 """Read-only SQL that people write themselves over the published marts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +15,9 @@ _BATCH = 10_000
 _ALLOWED = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 
 
-def query(settings: Settings, sql: str, snapshot: Snapshot | None = None) -> pa.RecordBatchReader:
+def query(
+    settings: Settings, sql: str, snapshot: Snapshot | None = None, parameters: Mapping[str, Any] | None = None
+) -> pa.RecordBatchReader:
     """The rows of one statement, as they are computed.
 
     Exactly one ``SELECT``, ``WITH``, ``FROM``, ``VALUES``, ``DESCRIBE``, ``SUMMARIZE``, ``SHOW`` or ``EXPLAIN``. The
@@ -25,6 +28,7 @@ def query(settings: Settings, sql: str, snapshot: Snapshot | None = None) -> pa.
         settings: Home whose snapshot is read.
         sql: The statement.
         snapshot: What to read; None for the one in service.
+        parameters: Values of the statement's ``$name`` parameters.
 
     Returns:
         Record batches; the snapshot stays open until they are read or the reader is dropped.
@@ -38,7 +42,7 @@ def query(settings: Settings, sql: str, snapshot: Snapshot | None = None) -> pa.
         store = SnapshotStore(settings, threads=settings.threads, memory_limit=settings.memory_limit)
         held.callback(store.close)
         connection = held.enter_context(store.acquire(snapshot))
-        reader = _relation(connection, sql).to_arrow_reader(_BATCH)
+        reader = _relation(connection, sql, parameters).to_arrow_reader(_BATCH)
     except duckdb.Error as error:
         held.close()
         raise _refused(error) from error
@@ -48,13 +52,13 @@ def query(settings: Settings, sql: str, snapshot: Snapshot | None = None) -> pa.
     return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, held))
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+def _relation(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, Any] | None) -> duckdb.DuckDBPyRelation:
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
         raise YiwangError("YW-STORE-002", detail=f"一次只能执行一条语句，这里有 {len(statements)} 条")
     if statements[0].type not in _ALLOWED:
         raise YiwangError("YW-STORE-002", detail=f"不允许 {statements[0].type.name} 语句")
-    return connection.sql(statements[0])
+    return connection.sql(statements[0], params=dict(parameters)) if parameters else connection.sql(statements[0])
 
 
 def _batches(reader: pa.RecordBatchReader, held: ExitStack) -> Iterator[pa.RecordBatch]:

@@ -14,7 +14,9 @@ import duckdb
 from models.domain.contracts import SUBJECT_TITLES, SUBJECTS, Column, Personal, columns
 from pipelines.catalogue.types import CatalogueFile
 
-_CODES = re.compile(r"codes ((?:A|L)\.\w+)")
+_CODES = re.compile(r"(?:codes |\()((?:A\.\d|L\.\w+))")
+_SAID = r"^{title}( \(GB/T 39046 item [\d.]+\))?(, codes [AL]\.\w+)?(\. |\.?$)"
+"""What a description repeats of title, item and codes, which have columns of their own."""
 _SUFFIXES = {"_masked": "（已脱敏）", "_digest": "（摘要）", "_is_valid": "是否有效"}
 _CJK = re.compile(r"[㐀-鿿]")
 SOURCE = "source."
@@ -110,8 +112,8 @@ def table_rows(products: Mapping[str, Product], data: CatalogueFile) -> list[dic
     ordered = sorted(products.values(), key=lambda p: (order.index(p.layer) if p.layer in order else len(order), p.name))
     return [
         {
-            "table_name": product.name, "layer": product.layer, "title": product.title or _title(product.name, data), "kind": product.kind,
-            "description": product.description, "owner": product.owner or data.owner, "row_count": product.rows,
+            "table_name": product.name, "layer": product.layer, "title": _title(product, data), "kind": product.kind,
+            "description": _grain(product, data), "owner": product.owner or data.owner, "row_count": product.rows,
             "column_count": len(_columns(product)), "sort_order": number,
         }
         for number, product in enumerate(ordered)
@@ -143,7 +145,7 @@ def _column(product: Product, position: int, name: str, data: CatalogueFile) -> 
     meta = {**said.get("meta", {}), **said.get("config", {}).get("meta", {})}
     return {
         "table_name": product.name, "position": position, "column_name": name, "data_type": product.types.get(name) or (said.get("data_type") or "").upper(),
-        "title": title, "description": description or (spec.description if spec and is_whole else ""),
+        "title": title, "description": re.sub(_SAID.format(title=re.escape(first)), "", description) or (spec.description if spec and is_whole else ""),
         "gb_item": meta.get("gbt39046") or (spec.item if spec else None),
         "code_table": codes.group(1) if codes else spec.code_table if spec and is_whole else None,
         "is_personal": bool(spec and spec.personal) and suffix != "_is_valid",
@@ -169,11 +171,21 @@ def _spec(table: str, name: str) -> Column | None:
     return Column(titles.pop(), code_table=shared.pop() if len(shared) == 1 else None, personal=personal)
 
 
-def _title(name: str, data: CatalogueFile) -> str:
-    layer, _, own = name.partition(".")
+def _title(product: Product, data: CatalogueFile) -> str:
+    layer, _, own = product.name.partition(".")
     if layer == "raw" and own in SUBJECT_TITLES:
         return f"{SUBJECT_TITLES[own]}（原始）"
-    return data.titles.get(own, own)
+    known = data.tables.get(own)
+    return product.title or (known.title if known else own)
+
+
+def _grain(product: Product, data: CatalogueFile) -> str:
+    """What one row is: in Chinese where the catalogue's data says it, else as dbt does."""
+    layer, _, own = product.name.partition(".")
+    if layer == "raw" and own in SUBJECTS:
+        return f"每行一个数据源的一条{SUBJECT_TITLES[own]}记录，保持来源的样子"
+    known = data.tables.get(own) if layer in ("staging", "intermediate", "marts") and product.name not in data.written else None
+    return known.grain if known else product.description
 
 
 def _nodes(manifest: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

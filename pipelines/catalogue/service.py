@@ -91,7 +91,7 @@ def _graph(
     for name, written in data.written.items():
         product = products.setdefault(name, Product(name, name.partition(".")[0], "table"))
         product.title = product.title or written.title
-        product.description = product.description or written.description
+        product.description = written.description
         for parent in read_by_rules if written.upstream == "rules" else written.upstream:
             if parent in products or parent in data.written:
                 edges.setdefault((parent, name), "pipelines")
@@ -99,7 +99,7 @@ def _graph(
         products[name].types = {column.name: _SQL[str(column.type)] for column in SCHEMAS[name.partition(".")[2]]}
     for row in listed:
         name = SOURCE + row["source"]
-        products.setdefault(name, Product(name, "source", "source", row["source"], "", row["owner"]))
+        products.setdefault(name, Product(name, "source", "source", row["source"], "sources.yml 中的一个数据源", row["owner"]))
         edges[name, f"raw.{row['subject']}"] = "sync"
     return products, edges
 

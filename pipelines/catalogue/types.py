@@ -52,6 +52,13 @@ class Written(_Strict):
     upstream: list[str] | Literal["rules"]
 
 
+class TableText(_Strict):
+    """Chinese title of a dbt model and what one row of it is."""
+
+    title: str
+    grain: str
+
+
 class PartitionSpec(_Strict):
     """To which partition a row belongs: by a column of days or of instants."""
 
@@ -88,7 +95,7 @@ class CatalogueFile(_Strict):
     owner: str
     layers: dict[str, str]
     written: dict[str, Written]
-    titles: dict[str, str]
+    tables: dict[str, TableText]
     columns: dict[str, str]
 
 

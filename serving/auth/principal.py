@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 WAREHOUSE_READ = "warehouse:read"
 RUNS_OPERATE = "runs:operate"
+SOURCES_EDIT = "sources:edit"
 
 ROLES: dict[str, frozenset[str]] = {
     "viewer": frozenset({WAREHOUSE_READ}),
     "operator": frozenset({WAREHOUSE_READ, RUNS_OPERATE}),
+    "administrator": frozenset({WAREHOUSE_READ, RUNS_OPERATE, SOURCES_EDIT}),
 }
 """Role → permissions. What is not here is nobody's."""
 
@@ -29,5 +31,5 @@ class Principal:
         return any(permission in ROLES.get(role, ()) for role in self.roles)
 
 
-DEVELOPER = Principal("developer", frozenset({"operator"}))
+DEVELOPER = Principal("developer", frozenset({"administrator"}))
 """The development principal: loopback only, with ``YIWANG_DEV=1``."""

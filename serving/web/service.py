@@ -12,6 +12,7 @@ from models.store.warehouse import WarehouseRepository
 from serving import observe
 from serving.auth.service import Authenticator
 from serving.head import HeadAsGet
+from serving.web.catalogue import catalogue_router
 from serving.web.entrance import Entrance
 from serving.web.public import public_app
 from serving.web.report import report_router
@@ -35,6 +36,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     templates, sessions, authenticator = Templates(settings.zone), Sessions(settings), Authenticator(settings)
     pages = PageRepository(store)
     app.include_router(report_router(settings))
+    app.include_router(catalogue_router(store, templates))
     app.router.routes.append(StaffRoute(Desk(pages, WarehouseRepository(store), templates)))
 
     inner = app.router.lifespan_context

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from models.domain.errors import YiwangError
 from models.store.drilldown import Part, drill_down, month_end
-from models.store.resources import RESOURCES
+from models.store.resources import CATALOGUE, RESOURCES
 from serving.api.answers import Answers
 from serving.api.warehouse import parameters as asked
 from serving.api.warehouse import schemas as answer
@@ -18,13 +18,13 @@ from serving.auth.service import WAREHOUSE_READ, require
 from serving.problems import MEDIA_TYPE, Problem
 
 PREFIX = "/api/v1/warehouse"
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": description, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
     for status, description in ((401, "未登录"), (403, "没有权限"), (404, "没有此行或此截止日的数据"), (410, "数据版本已不再保留"), (422, "参数有误"), (503, "还没有已发布的数据"))
 }
-_BEARER = Security(HTTPBearer(auto_error=False, description="访问令牌（YIWANG_API_TOKENS）"))
+BEARER = Security(HTTPBearer(auto_error=False, description="访问令牌（YIWANG_API_TOKENS）"))
 
-router = APIRouter(prefix=PREFIX, tags=["数据仓库"], dependencies=[require(WAREHOUSE_READ), _BEARER], responses=_PROBLEMS)
+router = APIRouter(prefix=PREFIX, tags=["数据仓库"], dependencies=[require(WAREHOUSE_READ), BEARER], responses=PROBLEMS)
 
 Item = Annotated[asked.ItemParameters, Query()]
 
@@ -32,7 +32,7 @@ Item = Annotated[asked.ItemParameters, Query()]
 @router.get("/matters", response_model=answer.Page[answer.Matter], summary="事项列表")
 async def list_matters(request: Request, wanted: Annotated[asked.MatterParameters, Query()]) -> Response:
     """事项，默认按实施编码排序；可按 matter_code、matter_name、updated_at 排序。"""
-    return await _list(request, "matters", wanted)
+    return await list_rows(request, "matters", wanted)
 
 
 @router.get("/matters/{source}/{matter_code:path}", response_model=answer.Item[answer.Matter], summary="一个事项")
@@ -44,7 +44,7 @@ async def get_matter(request: Request, source: str, matter_code: str, wanted: It
 @router.get("/cases", response_model=answer.Page[answer.Case], summary="办件列表")
 async def list_cases(request: Request, wanted: Annotated[asked.CaseParameters, Query()]) -> Response:
     """办件，默认最新收件在前；可按 received_at、completed_at、due_at、case_number 排序。"""
-    return await _list(request, "cases", wanted)
+    return await list_rows(request, "cases", wanted)
 
 
 @router.get("/cases/{source}/{case_number:path}", response_model=answer.Item[answer.CaseDetail], summary="一个办件及其环节、证照、评价")
@@ -56,7 +56,7 @@ async def get_case(request: Request, source: str, case_number: str, wanted: Item
 @router.get("/departments", response_model=answer.Page[answer.Department], summary="部门列表")
 async def list_departments(request: Request, wanted: Annotated[asked.DepartmentParameters, Query()]) -> Response:
     """部门，默认按来源给出的顺序；可按 sort_order、department_code、department_name 排序。"""
-    return await _list(request, "departments", wanted)
+    return await list_rows(request, "departments", wanted)
 
 
 @router.get("/departments/{department_code:path}", response_model=answer.Item[answer.Department], summary="一个部门")
@@ -68,7 +68,7 @@ async def get_department(request: Request, department_code: str, wanted: Item) -
 @router.get("/scores", response_model=answer.Page[answer.Score], summary="部门月度得分列表")
 async def list_scores(request: Request, wanted: Annotated[asked.ScoreParameters, Query()]) -> Response:
     """部门月度得分，默认最近月份在前；可按 month、rank、score、department_code 排序。"""
-    return await _list(request, "scores", wanted)
+    return await list_rows(request, "scores", wanted)
 
 
 @router.get(
@@ -82,13 +82,13 @@ async def get_score(request: Request, system_code: str, department_code: str, mo
 @router.get("/measures", response_model=answer.Page[answer.Measure], summary="部门每日指标列表")
 async def list_measures(request: Request, wanted: Annotated[asked.MeasureParameters, Query()]) -> Response:
     """得分所依据的每日分子与分母，默认最近一天在前；可按 date、department_code 排序。"""
-    return await _list(request, "measures", wanted)
+    return await list_rows(request, "measures", wanted)
 
 
 @router.get("/runs", response_model=answer.Page[answer.Run], summary="运行列表")
 async def list_runs(request: Request, wanted: Annotated[asked.RunParameters, Query()]) -> Response:
     """运行，默认最近一次在前；可按 run_seq、as_of 排序。"""
-    return await _list(request, "runs", wanted)
+    return await list_rows(request, "runs", wanted)
 
 
 @router.get("/runs/{run_id}", response_model=answer.Item[answer.RunDetail], summary="一次运行及其读取计数")
@@ -100,7 +100,7 @@ async def get_run(request: Request, run_id: str, wanted: Item) -> Response:
 @router.get("/checks", response_model=answer.Page[answer.Check], summary="质量检查结果列表")
 async def list_checks(request: Request, wanted: Annotated[asked.CheckParameters, Query()]) -> Response:
     """质量检查结果，默认未通过在前；可按 passed、severity、table_name、failed_rows 排序。"""
-    return await _list(request, "checks", wanted)
+    return await list_rows(request, "checks", wanted)
 
 
 @router.get("/checks/{run_id}/{table_name}/{check_name:path}", response_model=answer.Item[answer.Check], summary="一项质量检查的结果")
@@ -109,10 +109,11 @@ async def get_check(request: Request, run_id: str, table_name: str, check_name: 
     return await _get(request, "checks", (run_id, table_name, check_name), wanted)
 
 
-async def _list(request: Request, name: str, wanted: asked.ListParameters) -> Response:
+async def list_rows(request: Request, name: str, wanted: asked.ListParameters) -> Response:
+    """The answer to a list: a page of a resource."""
     answers: Answers = request.app.state.answers
     snapshot = answers.warehouse.snapshot(wanted.as_of, wanted.cursor)
-    filters = wanted.model_dump(include=set(RESOURCES[name].filters), exclude_none=True)
+    filters = wanted.model_dump(include=set((RESOURCES | CATALOGUE)[name].filters), exclude_none=True)
 
     def read() -> dict[str, Any]:
         page = answers.warehouse.page(

@@ -79,6 +79,11 @@ class Department(BaseModel):
     sort_order: int | None = Field(description="排序")
     effective_from: dt.date | None = Field(description="生效日期")
     effective_to: dt.date | None = Field(description="失效日期")
+    successor_code: str | None = Field(description="后继部门代码；拆分时为多个，以逗号分隔")
+    current_code: str | None = Field(description="现部门代码：沿后继关系到数据截止时的部门；拆分后为空")
+    succession_state: str | None = Field(
+        description="沿革状态：current 现行、succeeded 已并入或更名、split 已拆分、cycle 后继成环、successor_unknown 后继未登记"
+    )
 
 
 class Case(BaseModel):
@@ -90,6 +95,7 @@ class Case(BaseModel):
     matter_name: str | None = Field(description="事项名称")
     type_code: str | None = Field(description="事项类型代码（表 A.1）")
     department_code: str | None = Field(description="受理单位统一社会信用代码")
+    current_department_code: str | None = Field(description="现部门代码：受理单位合并、更名后的部门；未变更或拆分时同受理单位")
     region_code: str | None = Field(description="行政区划")
     window_code: str | None = Field(description="窗口编号")
     channel_code: str | None = Field(description="申报来源代码（码表 L.channel）")
@@ -131,6 +137,7 @@ class Case(BaseModel):
     has_invalid_extension: bool | None = Field(description="是否有无效的延长审批")
     net_working_days: int | None = Field(description="净办理工作日数；在办为空")
     is_matter_known: bool | None = Field(description="事项编码是否在事项清单中")
+    matter_version: str | None = Field(description="收件日适用的事项版本")
     is_matter_in_force: bool | None = Field(description="收件当日事项是否在用")
     is_end_before_start: bool | None = Field(description="是否办结早于收件")
     is_certificate_due: bool | None = Field(description="是否应产生证照")

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from serving.auth.service import RUNS_OPERATE, WAREHOUSE_READ, Authenticator, is_loopback
+from serving.auth.service import RUNS_OPERATE, SOURCES_EDIT, WAREHOUSE_READ, Authenticator, is_loopback
 
-SECRETS = {"viewer": "look-only-please", "operator": "may-run-things"}
+SECRETS = {"viewer": "look-only-please", "operator": "may-run-things", "administrator": "may-change-things"}
 TOKENS = SecretStr(", ".join(f"the-{role}:{role}:{hashlib.sha256(text.encode()).hexdigest()}" for role, text in SECRETS.items()))
 
 
@@ -19,13 +19,14 @@ def basic(token: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("role", "permissions"), [("viewer", {WAREHOUSE_READ}), ("operator", {WAREHOUSE_READ, RUNS_OPERATE})]
+    ("role", "permissions"),
+    [("viewer", {WAREHOUSE_READ}), ("operator", {WAREHOUSE_READ, RUNS_OPERATE}), ("administrator", {WAREHOUSE_READ, RUNS_OPERATE, SOURCES_EDIT})],
 )
 @pytest.mark.parametrize("header", [lambda token: f"Bearer {token}", lambda token: f"bearer {token}", basic])
 def test_token_gives_its_role(role: str, permissions: set[str], header: object) -> None:
     principal = Authenticator(Settings(host="0.0.0.0", api_tokens=TOKENS)).principal({"authorization": header(SECRETS[role])}, "203.0.113.9")  # noqa: S104
     assert principal is not None and principal.name == f"the-{role}"
-    assert {each for each in (WAREHOUSE_READ, RUNS_OPERATE, "anything:else") if principal.may(each)} == permissions
+    assert {each for each in (WAREHOUSE_READ, RUNS_OPERATE, SOURCES_EDIT, "anything:else") if principal.may(each)} == permissions
 
 
 @pytest.mark.parametrize(
