@@ -18,9 +18,10 @@ from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.domain.schema import stored_columns
 from pipelines.sources.config import Source
+from pipelines.sources.history import keep_versions
 from pipelines.sources.mapping import record_hash
 from pipelines.sources.reading import Load
-from pipelines.sources.store import literal, name
+from pipelines.sources.store import QUARANTINE, literal, name
 from pipelines.sources.types import COUNTS, RunRef
 
 
@@ -110,7 +111,7 @@ def _merge_records(connection: duckdb.DuckDBPyConnection, source: Source, run: R
     if _one(connection, f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE source = {literal(source.name)} LIMIT 1)"):
         for verdict, number in _judge(connection, source, rows, says).items():
             counts[verdict] += number
-        _apply(connection, table)
+        _apply(connection, source.subject, run)
     good = f"FROM {rows} ANTI JOIN _skip USING (_file_id, _file_row) WHERE _reason_code IS NULL"
     new_deleted = (_one(connection, f"SELECT count(*) {good} AND _is_deleted") - counts["deleted"]) if source.deleted else 0
     written = _one(
@@ -175,9 +176,12 @@ def _judge(connection: duckdb.DuckDBPyConnection, source: Source, rows: str, say
     return dict(connection.execute("SELECT verdict, count(*) FROM _verdict GROUP BY verdict").fetchall())
 
 
-def _apply(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    """Remove what is replaced, note the new place of what is unchanged, and skip what must not be written."""
-    connection.execute(f"DELETE FROM {table} WHERE rowid IN (SELECT rid FROM _verdict WHERE verdict IN ('updated', 'deleted'))")
+def _apply(connection: duckdb.DuckDBPyConnection, subject: str, run: RunRef) -> None:
+    """Move what is replaced to the history, note the new place of what is unchanged, and skip what must not be written."""
+    table = f"raw.{name(subject)}"
+    replaced = "rowid IN (SELECT rid FROM _verdict WHERE verdict IN ('updated', 'deleted'))"
+    keep_versions(connection, subject, run.run_seq, replaced)
+    connection.execute(f"DELETE FROM {table} WHERE {replaced}")
     if _one(connection, "SELECT count(*) FROM _verdict WHERE verdict = 'unchanged' AND is_moved"):
         connection.execute(
             f"UPDATE {table} AS r SET _file_id = v._file_id, _file_row = v._file_row FROM _verdict AS v "
@@ -192,12 +196,13 @@ def _set_aside(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRe
     A row that was set aside leaves the quarantine with the part, or with the good version of its record.
     """
     subject = [source.name, source.subject]
-    own = "DELETE FROM raw.quarantine WHERE source = ? AND subject = ?"
+    replaced = f"source = {literal(source.name)} AND subject = {literal(source.subject)}"
     if manifest.says == "whole":
-        connection.execute(f"{own} AND file IN (SELECT path FROM _files)", subject)
+        replaced += " AND file IN (SELECT path FROM _files)"
     else:
-        read = f"SELECT coalesce(_record_hash, {record_hash(source)}) FROM {rows}"
-        connection.execute(f"{own} AND record_hash IN ({read})", subject)
+        replaced += f" AND record_hash IN (SELECT coalesce(_record_hash, {record_hash(source)}) FROM {rows})"
+    keep_versions(connection, QUARANTINE, run.run_seq, replaced)
+    connection.execute(f"DELETE FROM raw.{QUARANTINE} WHERE {replaced}")
     return _one(
         connection,
         "INSERT INTO raw.quarantine BY NAME "
@@ -228,7 +233,9 @@ def _delete_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run:
     there = _one(connection, f"SELECT count(*) FROM {table} AS r WHERE {own}")
     if vanished > max(source.vanished_limit * there, 1):
         raise YiwangError("YW-SYNC-006", source=source.name, subject=SUBJECT_TITLES[source.subject], vanished=vanished, there=there)
-    connection.execute(f"UPDATE {table} SET _is_deleted = true, _run_seq = {run.run_seq} WHERE rowid IN (SELECT rid FROM _vanished)")
+    gone = "rowid IN (SELECT rid FROM _vanished)"
+    keep_versions(connection, source.subject, run.run_seq, gone)
+    connection.execute(f"UPDATE {table} SET _is_deleted = true, _run_seq = {run.run_seq} WHERE {gone}")
     return vanished
 
 

@@ -46,7 +46,29 @@ _TABLES = {
     },
     "ops.source_position": {"source": "VARCHAR", "subject": "VARCHAR", "settings": "VARCHAR", "position": "VARCHAR", "run_seq": "INTEGER"},
     "ops.unmapped_column": {"run_id": "VARCHAR", "source": "VARCHAR", "subject": "VARCHAR", "column_name": "VARCHAR"},
+    "ops.publication": {
+        "run_seq": "INTEGER", "run_id": "VARCHAR", "as_of": "TIMESTAMPTZ", "published_at": "TIMESTAMPTZ", "rules": "VARCHAR",
+        "calendar": "VARCHAR", "zone": "VARCHAR", "engine": "VARCHAR",
+    },
+    "ops.mart_digest": {"run_seq": "INTEGER", "mart": "VARCHAR", "row_count": "BIGINT", "digest": "VARCHAR", "columns": "VARCHAR"},
+    "ops.touched_partition": {
+        "run_seq": "INTEGER", "mart": "VARCHAR", "day": "DATE", "department_code": "VARCHAR", "row_count": "BIGINT",
+    },
 }  # fmt: skip
+
+
+QUARANTINE = "quarantine"
+"""Name of the raw table of rows that are set aside."""
+
+
+def history_of(table: str) -> str:
+    """Name of the table that keeps the replaced versions of a raw table (:mod:`pipelines.sources.history`)."""
+    return f"{table}_history"
+
+
+def versioned_tables() -> dict[str, dict[str, str]]:
+    """Raw tables whose replaced versions are kept: name → column → DuckDB type."""
+    return {subject: raw_columns(contract) for subject, contract in SUBJECTS.items()} | {QUARANTINE: _TABLES[f"raw.{QUARANTINE}"]}
 
 
 def literal(value: str | int | None) -> str:
@@ -108,8 +130,9 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create what is missing of the schemas, tables and columns."""
     for schema in ("raw", "ops", "staging", "intermediate"):
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-    subjects = {f"raw.{name(subject)}": raw_columns(contract) for subject, contract in SUBJECTS.items()}
-    for table, table_columns in (subjects | _TABLES).items():
+    current = {f"raw.{name(table)}": columns for table, columns in versioned_tables().items()}
+    history = {f"raw.{name(history_of(table))}": columns | {"_known_to_seq": "INTEGER"} for table, columns in versioned_tables().items()}
+    for table, table_columns in (current | history | _TABLES).items():
         definition = ", ".join(f"{name(column)} {sql_type}" for column, sql_type in table_columns.items())
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
         for column, sql_type in table_columns.items():
