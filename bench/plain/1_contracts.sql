@@ -64,7 +64,29 @@ SELECT clean(matter_code) AS matter_code, clean(basic_code) AS basic_code, clean
     clean(region_code) AS region_code, clean(version) AS version, effective_from, effective_to, clean(matter_state_code) AS matter_state_code,
     updated_at, extension_cap, is_publication_excluded
 FROM 'matter/*.parquet' WHERE clean(matter_code) IS NOT NULL
-QUALIFY row_number() OVER (PARTITION BY matter_code ORDER BY updated_at DESC NULLS LAST, file_index DESC, file_row_number DESC) = 1;
+QUALIFY row_number() OVER (PARTITION BY matter_code, version ORDER BY updated_at DESC NULLS LAST, file_index DESC, file_row_number DESC) = 1;
+
+-- Versions of a matter one after the other; of those that begin on the same day the later one stays. A case takes the version
+-- of the day on which it was received: the last that had begun, else the first.
+CREATE TEMP TABLE matter_version AS
+SELECT * EXCLUDE (next_from, superseded, n), effective_from AS valid_from,
+    CASE WHEN least(effective_to, next_from) < effective_from THEN effective_from ELSE least(effective_to, next_from) END AS valid_to,
+    CASE WHEN n = 1 THEN DATE '0001-01-01' ELSE effective_from END AS applies_from, coalesce(next_from - 1, DATE '9999-12-31') AS applies_until,
+    array_to_string(list_sort(superseded), ',') AS superseded_versions
+FROM (
+    SELECT *, lead(effective_from) OVER (PARTITION BY matter_code ORDER BY effective_from NULLS FIRST) AS next_from,
+        row_number() OVER (PARTITION BY matter_code ORDER BY effective_from NULLS FIRST) AS n
+    FROM (
+        SELECT *, list(coalesce(version, '?')) OVER (same ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS superseded,
+            row_number() OVER same AS place
+        FROM (
+            SELECT *, coalesce(effective_to <= effective_from, false) AS is_called_off FROM matters
+            QUALIFY NOT is_called_off OR bool_and(is_called_off) OVER (PARTITION BY matter_code)
+        )
+        WINDOW same AS (PARTITION BY matter_code, effective_from ORDER BY
+            TRY_CAST(regexp_extract_all(version, '[0-9]+') AS HUGEINT[]) DESC NULLS LAST, updated_at DESC NULLS LAST, version DESC NULLS LAST)
+    ) WHERE place = 1
+);
 
 CREATE TEMP TABLE cases AS
 SELECT * EXCLUDE (applicant_id),

@@ -39,16 +39,17 @@ FROM (
 LEFT JOIN working_day AS d ON d.wd_number = CASE WHEN p.extension > 0 AND p.extension_unit NOT IN ('wd', p.unit) THEN p.plain_number END
 LEFT JOIN day AS e ON e.day = later(d.day, p.extension, p.extension_unit);
 
+CREATE TEMP MACRO version_day(received_on) AS coalesce(received_on, getvariable('as_of_on'));
 CREATE TEMP TABLE limits AS
 SELECT *, CASE WHEN own_statutory IS NOT NULL THEN own_statutory WHEN is_licence THEN CASE WHEN is_joint THEN 45 ELSE 20 END END AS statutory,
     CASE WHEN own_statutory IS NULL THEN 'wd' ELSE own_unit END AS statutory_unit
 FROM (
-    SELECT matter_code,
+    SELECT matter_code, applies_from, applies_until,
         limit_in(promised_limit, promised_limit_unit) AS promised, coalesce(promised_limit_unit, 'wd') AS promised_unit,
         limit_in(statutory_limit, statutory_limit_unit) AS own_statutory, coalesce(statutory_limit_unit, 'wd') AS own_unit,
         coalesce(clock_start_code = 'receipt', false) AS is_from_receipt, coalesce(type_code = '01', false) AS is_licence,
         coalesce(is_joint, false) AS is_joint, coalesce(is_publication_excluded, false) AS is_publication_excluded, extension_cap
-    FROM matters
+    FROM matter_version
 );
 
 -- what is dated after as_of has not happened yet
@@ -81,7 +82,7 @@ FROM marts.fct_case_event AS e
 JOIN (
     SELECT c.case_number, c.accepted_at IS NULL AS wants_acceptance,
         coalesce(l.is_licence AND c.outcome_code = 'granted' AND c.completed_at IS NOT NULL, false) AS wants_delivery
-    FROM known_case AS c LEFT JOIN limits AS l USING (matter_code)
+    FROM known_case AS c LEFT JOIN limits AS l ON c.matter_code = l.matter_code AND version_day(day_of(c.received_at)) BETWEEN l.applies_from AND l.applies_until
     WHERE wants_acceptance OR wants_delivery
 ) AS c USING (case_number)
 WHERE e.activity_code IN ('accepted', 'issued', 'delivered') AND coalesce(e.occurred_at <= getvariable('as_of'), true)
@@ -102,7 +103,7 @@ WITH fact AS (
         c.completed_at IS NOT NULL AND coalesce(
             c.outcome_code NOT IN ('correction_lapsed', 'refused', 'terminated', 'void', 'withdrawn'), true) AS is_decided
     FROM known_case AS c
-    LEFT JOIN limits AS l USING (matter_code)
+    LEFT JOIN limits AS l ON c.matter_code = l.matter_code AND version_day(day_of(c.received_at)) BETWEEN l.applies_from AND l.applies_until
     LEFT JOIN correction AS k USING (case_number)
     LEFT JOIN milestone AS m USING (case_number)
 ), asked AS (

@@ -1,8 +1,33 @@
 -- Dimensions, facts and the measures of each department and day. `marts.fct_case_event` is there already: the clock reads it.
+-- Chains of successors: one successor each, none of them runs in a circle here (the pipeline takes splits and circles too).
+CREATE TEMP TABLE region_today AS
+WITH RECURSIVE link AS (
+    SELECT clean(region_code) AS code, clean(successor_code) AS next_code FROM 'region/*.parquet'
+    WHERE clean(successor_code) IS NOT NULL AND coalesce(effective_to <= getvariable('as_of_on'), true)
+), walk AS (
+    SELECT code, next_code AS current_code FROM link
+    UNION
+    SELECT w.code, l.next_code FROM walk AS w JOIN link AS l ON w.current_code = l.code
+)
+FROM walk WHERE current_code NOT IN (SELECT code FROM link);
+
+CREATE TEMP TABLE department_today AS
+WITH RECURSIVE link AS (
+    SELECT clean(department_code) AS code, clean(successor_code) AS next_code FROM 'department/*.parquet'
+    WHERE clean(successor_code) IS NOT NULL AND coalesce(effective_to <= getvariable('as_of_on'), true)
+), walk AS (
+    SELECT code, next_code AS current_code FROM link
+    UNION
+    SELECT w.code, l.next_code FROM walk AS w JOIN link AS l ON w.current_code = l.code
+)
+FROM walk WHERE current_code NOT IN (SELECT code FROM link);
+
 CREATE TABLE marts.dim_region AS
 SELECT 'sample' AS source, clean(region_code) AS region_code, clean(region_name) AS region_name, clean(parent_code) AS parent_code,
-    clean(region_level_code) AS region_level_code, clean(division_code) AS division_code, effective_from, effective_to
-FROM 'region/*.parquet' WHERE clean(region_code) IS NOT NULL
+    clean(region_level_code) AS region_level_code, clean(division_code) AS division_code, effective_from, effective_to,
+    clean(successor_code) AS successor_code, coalesce(current_code, clean(region_code)) AS current_code,
+    CASE WHEN current_code IS NULL THEN 'current' ELSE 'succeeded' END AS succession_state
+FROM 'region/*.parquet' LEFT JOIN region_today ON clean(region_code) = code WHERE clean(region_code) IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY region_code ORDER BY updated_at DESC NULLS LAST, file_index DESC, file_row_number DESC) = 1;
 
 CREATE TABLE marts.dim_window AS
@@ -11,17 +36,23 @@ SELECT 'sample' AS source, clean(window_code) AS window_code, clean(window_name)
 FROM 'window/*.parquet' WHERE clean(window_code) IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY window_code ORDER BY updated_at DESC NULLS LAST, file_index DESC, file_row_number DESC) = 1;
 
-CREATE TABLE marts.dim_matter AS
+CREATE TABLE marts.dim_matter_version AS
 SELECT 'sample' AS source, matter_code, basic_code, matter_name, type_code, level_code, coalesce(department_code, department_name) AS department_code,
     department_name, statutory_limit, statutory_limit_unit, promised_limit, promised_limit_unit, clock_start_code, case_kind_code, is_online,
     trips, handling_form_codes, service_object_codes, theme, is_fee_charged, is_one_window, is_joint, has_certificate, result_name, materials,
     CAST(coalesce(json_array_length(TRY_CAST(materials AS JSON)), 0) AS INTEGER) AS material_count, region_code, version,
-    effective_from, effective_to, coalesce(matter_state_code, 'active') AS matter_state_code, updated_at
-FROM matters;
+    effective_from, effective_to, coalesce(matter_state_code, 'active') AS matter_state_code, updated_at, valid_from, valid_to,
+    nullif(applies_from, DATE '0001-01-01') AS applies_from, nullif(applies_until, DATE '9999-12-31') AS applies_until,
+    getvariable('as_of_on') BETWEEN applies_from AND applies_until AS is_current, superseded_versions
+FROM matter_version;
+
+CREATE TABLE marts.dim_matter AS
+SELECT * EXCLUDE (valid_from, valid_to, applies_from, applies_until, is_current, superseded_versions) FROM marts.dim_matter_version WHERE is_current;
 
 CREATE TABLE marts.fct_case AS
 SELECT 'sample' AS source, c.case_number, c.matter_code, coalesce(c.matter_name, m.matter_name) AS matter_name, m.type_code,
-    coalesce(c.department_code, m.department_code, c.department_name) AS department_code, c.region_code, c.window_code, shown_code(c.channel_code) AS channel_code,
+    coalesce(c.department_code, m.department_code, c.department_name) AS department_code,
+    coalesce(d.current_code, c.department_code, m.department_code, c.department_name) AS current_department_code, c.region_code, c.window_code, shown_code(c.channel_code) AS channel_code,
     shown_code(coalesce(c.case_kind_code, m.case_kind_code)) AS case_kind_code, shown_code(c.outcome_code) AS outcome_code,
     shown_code(c.applicant_id_type_code) AS applicant_id_type_code,
     CASE WHEN c.applicant_id_type_code = '990' THEN c.applicant_name ELSE first_character(c.applicant_name) END AS applicant_name_masked,
@@ -30,14 +61,16 @@ SELECT 'sample' AS source, c.case_number, c.matter_code, coalesce(c.matter_name,
     k.promised_due_on, k.statutory_due_on, k.delivery_due_on, c.source_planned_at, c.completed_at, k.completed_on, k.is_completed, k.is_late,
     k.is_statutory_late, k.is_delivery_late, k.is_paused, k.paused_days, k.extension_days, k.correction_count, k.is_told_once_in_time,
     k.has_invalid_pause, k.has_invalid_extension, k.net_working_days, m.matter_code IS NOT NULL AS is_matter_known,
-    coalesce(m.matter_state_code = 'active' AND k.received_on >= coalesce(m.effective_from, k.received_on)
-        AND k.received_on < coalesce(m.effective_to, k.received_on + 1), false) AS is_matter_in_force,
+    m.version AS matter_version, coalesce(coalesce(m.matter_state_code, 'active') = 'active' AND k.received_on >= coalesce(m.valid_from, k.received_on)
+        AND k.received_on < coalesce(m.valid_to, k.received_on + 1), false) AS is_matter_in_force,
     coalesce(c.completed_at < c.received_at, false) AS is_end_before_start,
     coalesce(m.has_certificate, false) AND c.outcome_code = 'granted' AND k.is_completed AS is_certificate_due,
     c.reported_at, c.updated_at
 FROM cases AS c
 JOIN clock AS k USING (case_number)
-LEFT JOIN marts.dim_matter AS m ON c.matter_code = m.matter_code;
+LEFT JOIN (SELECT * REPLACE (coalesce(department_code, department_name) AS department_code) FROM matter_version) AS m
+    ON c.matter_code = m.matter_code AND version_day(k.received_on) BETWEEN m.applies_from AND m.applies_until
+LEFT JOIN department_today AS d ON coalesce(c.department_code, m.department_code, c.department_name) = d.code;
 
 CREATE TABLE marts.fct_certificate AS
 SELECT 'sample' AS source, certificate_id, certificate_type_code, certificate_name, certificate_number,
@@ -60,7 +93,7 @@ WHERE clean(review_id) IS NOT NULL;
 
 CREATE TABLE marts.dim_department AS
 WITH seen AS (
-    SELECT department_code, department_name FROM marts.dim_matter
+    SELECT department_code, department_name FROM marts.dim_matter_version
     UNION
     SELECT department_code, department_name FROM cases
     UNION
@@ -68,15 +101,16 @@ WITH seen AS (
 ), everything AS (
     SELECT clean(department_code) AS department_code, clean(department_name) AS department_name,
         clean(department_kind_code) AS department_kind_code, clean(region_code) AS region_code, clean(parent_code) AS parent_code, sort_order,
-        effective_from, effective_to, 1 AS precedence, updated_at, file_index, file_row_number
+        effective_from, effective_to, clean(successor_code) AS successor_code, 1 AS precedence, updated_at, file_index, file_row_number
     FROM 'department/*.parquet' WHERE clean(department_code) IS NOT NULL
     UNION ALL BY NAME
     SELECT department_code, min(department_name) AS department_name, 'unknown' AS department_kind_code, 2 AS precedence
     FROM seen WHERE department_code IS NOT NULL GROUP BY department_code
 )
 SELECT 'sample' AS source, department_code, coalesce(department_name, department_code) AS department_name, department_kind_code, region_code,
-    parent_code, sort_order, effective_from, effective_to
-FROM everything
+    parent_code, sort_order, effective_from, effective_to, successor_code, coalesce(current_code, department_code) AS current_code,
+    CASE WHEN current_code IS NULL THEN 'current' ELSE 'succeeded' END AS succession_state
+FROM everything LEFT JOIN department_today ON department_code = code
 QUALIFY row_number() OVER (
     PARTITION BY department_code ORDER BY precedence, updated_at DESC NULLS LAST, file_index DESC, file_row_number DESC) = 1;
 
@@ -117,8 +151,8 @@ WITH reviewed AS (
             FILTER (m.statutory_limit_unit = 'wd' AND m.statutory_limit > 0 AND (m.promised_limit_unit = 'wd' OR m.case_kind_code = '1')) AS days_saved,
         sum(m.statutory_limit) FILTER (m.statutory_limit_unit = 'wd' AND m.statutory_limit > 0
             AND (m.case_kind_code = '1' OR m.promised_limit_unit = 'wd' AND m.promised_limit IS NOT NULL)) AS statutory_days
-    FROM marts.dim_matter AS m
-    JOIN calendar AS d ON d.day >= coalesce(m.effective_from, d.day) AND d.day < coalesce(m.effective_to, d.day + 1)
+    FROM marts.dim_matter_version AS m
+    JOIN calendar AS d ON d.day >= coalesce(m.valid_from, d.day) AND d.day < coalesce(m.valid_to, d.day + 1)
     WHERE m.matter_state_code = 'active' AND d.day BETWEEN getvariable('grid_first') AND getvariable('as_of_on') GROUP BY ALL
 ), found AS (
     SELECT day, department_code, 'M01' AS measure_code, online AS numerator, judged_online AS denominator FROM matter_day
@@ -139,3 +173,27 @@ CROSS JOIN (SELECT department_code FROM marts.dim_department) AS p
 CROSS JOIN (SELECT unnest(['M01', 'M05', 'M06', 'M07', 'M11', 'M15', 'M17', 'M18', 'M21', 'M28']) AS measure_code) AS q
 LEFT JOIN found AS f ON d.day = f.day AND p.department_code = f.department_code AND q.measure_code = f.measure_code
 WHERE d.day BETWEEN getvariable('grid_first') AND getvariable('as_of_on');
+
+CREATE TABLE marts.mart_department_month AS
+SELECT CAST(date_trunc('month', date) AS DATE) AS month, current_code AS department_code, measure_code, sum(numerator) AS numerator,
+    sum(denominator) AS denominator, CASE WHEN sum(denominator) = 0 THEN 'no_denominator' END AS null_reason
+FROM marts.mart_department_day JOIN marts.dim_department USING (department_code) GROUP BY ALL;
+
+-- What the statements say of streets holds for their villages too: codes begin alike.
+CREATE TABLE marts.bridge_area_region AS
+WITH stated AS (
+    SELECT clean(area_code) AS area_code, clean(region_code) AS code, valid_from, valid_to, clean(statement) AS statement,
+        coalesce(is_assumed, false) AS is_assumed
+    FROM 'area_region/*.parquet'
+), known AS (
+    SELECT region_code FROM marts.dim_region UNION SELECT region_code FROM marts.fct_case WHERE region_code IS NOT NULL
+)
+SELECT area_code, region_code, valid_from, valid_to, code AS stated_region_code, statement, is_assumed
+FROM known JOIN stated ON starts_with(region_code, code)
+UNION ALL
+SELECT area_code, area_code, min(valid_from), NULL, area_code, NULL, false FROM stated GROUP BY area_code;
+
+CREATE TABLE marts.mart_area_day AS
+SELECT received_on AS date, area_code, count(*) AS received, count(*) FILTER (is_completed) AS completed, count(*) FILTER (is_late) AS late
+FROM marts.fct_case JOIN marts.bridge_area_region USING (region_code)
+WHERE received_on >= valid_from AND received_on < coalesce(valid_to, received_on + 1) GROUP BY ALL;

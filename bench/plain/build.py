@@ -20,9 +20,10 @@ from models.domain.calendar import calendar_table
 
 SUBJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "region": ({"region_code": "区划代码"}, {}),
+    "area_region": ({"area_code": "区域代码", "region_code": "区划代码", "valid_from": "划入日期"}, {}),
     "department": ({"department_code": "部门代码"}, {}),
     "window": ({"window_code": "窗口编号"}, {}),
-    "matter": ({"matter_code": "实施编码"}, {}),
+    "matter": ({"matter_code": "实施编码", "version": "版本号"}, {}),
     "case": (
         {"case_number": "办件编号"},
         {
@@ -101,7 +102,7 @@ def _set_aside(connection: duckdb.DuckDBPyConnection, subject: str) -> str:
         rows = "SEMI JOIN (FROM certificate_read WHERE is_bad OR certificate_id IS NULL) USING (file_index, file_row_number)"
         for column, title in DAYS.items():
             reasons.append(f"CASE WHEN {wrong[column]} THEN '{title}（{column}）的值“' || shown({value[column]}) || '”不是日期' END")
-    key = {column: f"{column}" if column == "sequence" else f"clean({column})" for column in keys}
+    key = {column: column if column in ("sequence", "valid_from") else f"clean({column})" for column in keys}
     reasons += [f"CASE WHEN {key[column]} IS NULL THEN '主键{title}（{column}）为空' END" for column, title in keys.items()]
     unkeyed = " OR ".join(f"{value} IS NULL" for value in key.values())
     return f"""

@@ -1,6 +1,6 @@
 """Whether two DuckDB files hold the same marts: row counts and order-free checksums of every column.
 
-Columns that tell of a run and not of the city (``run_id``, ``as_of``, ``_run_seq``) are not compared, nor is the masked
+Columns that tell of a run and not of the city (``run_id``, ``as_of``, ``_run_seq``, ``_matter_hash``) are not compared, nor is the masked
 picture of a row that was set aside (``raw``): its key, reason, file and row are.
 """
 
@@ -18,13 +18,17 @@ KEYS = {
     "fct_review": "source, review_id",
     "dim_department": "department_code",
     "dim_matter": "source, matter_code",
+    "dim_matter_version": "source, matter_code, valid_from",
     "dim_region": "region_code",
+    "bridge_area_region": "area_code, region_code, valid_from",
     "dim_window": "source, window_code",
     "quarantine": "source, subject, file, file_row",
     "mart_department_day": "date, department_code, measure_code",
+    "mart_department_month": "month, department_code, measure_code",
+    "mart_area_day": "date, area_code",
 }
 """The marts compared and the key of each."""
-BOOKS = ("run_id", "as_of", "_run_seq", "raw")
+BOOKS = ("run_id", "as_of", "_run_seq", "_matter_hash", "raw")
 
 
 @dataclass(frozen=True)

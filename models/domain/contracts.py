@@ -77,6 +77,24 @@ class Region(Contract):
     ] = None
     effective_from: Annotated[Day, Column("生效日期")] = None
     effective_to: Annotated[Day, Column("失效日期", description="First day on which it is no longer in force.")] = None
+    successor_code: Annotated[
+        Text, Column("后继区划代码", description="Region that takes its place from effective_to on; several, comma-separated, where it is split.")
+    ] = None
+    updated_at: Annotated[Instant, Column("更新时间")] = None
+
+
+class AreaRegion(Contract):
+    """A dated statement that an area covers a division or street: what an area without a division code is made of.
+
+    A division or street covers what lies beneath it in the code (GB/T 2260). A street that leaves and comes back has two rows.
+    """
+
+    area_code: Annotated[str, Column("区域代码", key=True, description="Region code of the area, local.")]
+    region_code: Annotated[str, Column("区划代码", key=True, description="Division or street that the area covers.")]
+    valid_from: Annotated[date, Column("划入日期", key=True, description="First day on which the area covers it.")]
+    valid_to: Annotated[Day, Column("划出日期", description="First day on which the area no longer covers it.")] = None
+    statement: Annotated[Text, Column("划定依据", description="Document that says so, with number and date.")] = None
+    is_assumed: Annotated[Flag, Column("是否推定", description="Not read in the document itself: to be confirmed.")] = None
     updated_at: Annotated[Instant, Column("更新时间")] = None
 
 
@@ -91,6 +109,9 @@ class Department(Contract):
     sort_order: Annotated[Whole, Column("排序")] = None
     effective_from: Annotated[Day, Column("生效日期")] = None
     effective_to: Annotated[Day, Column("失效日期", description="First day on which it is no longer in force.")] = None
+    successor_code: Annotated[
+        Text, Column("后继部门代码", description="Department that takes its place from effective_to on; several, comma-separated, where it is split.")
+    ] = None
     updated_at: Annotated[Instant, Column("更新时间")] = None
 
 
@@ -293,6 +314,7 @@ class Review(Contract):
 
 SUBJECTS: dict[str, type[Contract]] = {
     "region": Region,
+    "area_region": AreaRegion,
     "department": Department,
     "window": Window,
     "matter": Matter,
@@ -305,6 +327,7 @@ SUBJECTS: dict[str, type[Contract]] = {
 
 SUBJECT_TITLES: dict[str, str] = {
     "region": "区划",
+    "area_region": "区域构成",
     "department": "部门",
     "window": "窗口",
     "matter": "事项",

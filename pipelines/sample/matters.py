@@ -25,6 +25,14 @@ TOTAL = 1621
 BY_TYPE = {"01": 762, "20": 503, "10": 258, "07": 71, "05": 13, "09": 11, "08": 3}
 """Matters of each type, in the shares of a real county-level list."""
 RETIRED_ON = date(2024, 7, 1)
+VERSIONED = 49
+"""How many matters have been in force in other versions before: 3 %, among those that people ask for."""
+POPULAR = 170
+"""Errors are planted in matters beyond so many of the most asked for; the versions are among these."""
+_CHANGES = (date(2024, 7, 1), date(2025, 1, 1), date(2025, 7, 1), date(2026, 1, 1))
+"""Days on which promised limits were shortened."""
+_NOTICE = 20
+"""Days by which a new version is published before it is in force."""
 _ACTIONS = {
     "01": ["新办", "变更", "延续", "注销", "补证", "地址变更", "法定代表人变更", "名称变更"],
     "20": ["查询", "咨询", "预约办理", "打印", "办理指引", "信息更正"],
@@ -55,12 +63,14 @@ _SEASONS = {
 class Matters:
     """The matters as rows of the contract and as arrays, index by index.
 
-    ``limit`` is the promised limit, ``unit`` 0 working days, 1 calendar days, 2 months; ``slack`` the
+    ``rows`` are the newest versions; ``older`` those that they took the place of, some in force to this day of a city that ends
+    early. Cases are drawn by the newest. ``limit`` is the promised limit, ``unit`` 0 working days, 1 calendar days, 2 months; ``slack`` the
     working days from the promised to the statutory limit (about); ``certificate`` an index into ``certificates``, −1 for none; ``scene`` 0 ordinary, 1 not on line, 2 engineering,
     3 street; ``cdf`` the chance of each matter by month (12 rows), then the same for rest days.
     """
 
     rows: list[dict[str, Any]]
+    older: list[dict[str, Any]]
     department: Ints
     type_code: Ints
     immediate: npt.NDArray[np.bool_]
@@ -90,7 +100,7 @@ class Matters:
 
     def table(self) -> pa.Table:
         """The subject matter."""
-        return pa.Table.from_pylist(self.rows, arrow_schema(SUBJECTS["matter"]))
+        return pa.Table.from_pylist(self.rows + self.older, arrow_schema(SUBJECTS["matter"]))
 
 
 @cache
@@ -104,6 +114,7 @@ def matters() -> Matters:
     rows = [_row(draft, counters, rng) for draft in drafts]
     names = sorted({d["certificate"] for d in drafts if d["certificate"]})
     share = np.array([d["share"] for d in drafts])
+    older = _older(rows, share)
     flags = [set(d["flags"].split(";")) for d in drafts]
     engineering = np.array([any(f.startswith("eng") for f in fs) for fs in flags])
     immediate = np.array([d["kind"] == "1" for d in drafts])
@@ -115,6 +126,7 @@ def matters() -> Matters:
     publication = np.array(["publication" in fs for fs in flags])
     return Matters(
         rows=rows,
+        older=older,
         department=department,
         type_code=np.array([list(BY_TYPE).index(d["type"]) for d in drafts]),
         immediate=immediate,
@@ -254,6 +266,33 @@ def _row(draft: dict[str, Any], counters: dict[tuple[int, str], int], rng: np.ra
         "version": f"2024.{1 + counters[key] % 3}", "effective_from": ORIGIN, "effective_to": RETIRED_ON if retired else None,
         "matter_state_code": state, "updated_at": (day_number(RETIRED_ON if retired else ORIGIN) * DAY + 9 * HOUR) - 8 * HOUR,
     }
+
+
+def _older(rows: list[dict[str, Any]], share: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Earlier versions of some matters; their newest rows become the later versions.
+
+    Promises were longer once: who keeps the newest limit, as the cases do, kept the older ones too.
+    """
+    popular = np.argsort(-share, kind="stable")[:POPULAR]
+    able = [i for i in popular if rows[i]["promised_limit_unit"] == "wd" and 0 < rows[i]["promised_limit"] < rows[i]["statutory_limit"]]
+    older = []
+    for place, i in enumerate(able[:VERSIONED]):
+        row, number = rows[i], 2 + (place % 5 == 4)
+        days = [ORIGIN, *_CHANGES[place % 3 :][: number - 1]]
+        for step, since in enumerate(days):
+            ended = days[step + 1] if step + 1 < number else None
+            room = row["statutory_limit"] - row["promised_limit"]
+            changes = {
+                "version": f"{since.year}.{step + 1}", "effective_from": since,
+                # some sources say when a version ends, others leave it to the next one
+                "effective_to": ended if place % 2 else None,
+                "promised_limit": row["promised_limit"] + min(room, 2 * (number - 1 - step)),
+                "updated_at": day_number(since) * DAY + (9 - 8) * HOUR - (_NOTICE * DAY if step else 0),
+            }  # fmt: skip
+            if ended:
+                older.append(row | changes | {"trips": row["trips"] + 1})
+        row |= changes
+    return older
 
 
 def _materials(names: list[str]) -> str:

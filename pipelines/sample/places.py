@@ -24,6 +24,9 @@ AREA = "YLXQ"
 """Region code of the new area, which has no division code of its own."""
 ORIGIN = date(2023, 1, 1)
 """Since when the city's master data stand."""
+_BEFORE = date(2016, 1, 1)
+_JOINED_ON = {"龙泉坪镇": date(2026, 1, 1)}
+"""Streets that the area has covered only from a later day on."""
 _ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 
 
@@ -83,9 +86,10 @@ class Places:
         return len(self.departments) - len(self.streets)
 
     def tables(self) -> dict[str, pa.Table]:
-        """The subjects region, department and window."""
+        """The subjects region, area_region, department and window."""
         return {
             "region": _table("region", self._regions()),
+            "area_region": _table("area_region", self._covered()),
             "department": _table("department", self._department_rows()),
             "window": _table("window", self.windows),
         }
@@ -113,16 +117,37 @@ class Places:
                 "region_code": f"{self.streets[street]}{number:03}", "region_name": name, "region_level_code": "village",
                 "parent_code": self.streets[street], "division_code": DIVISION,
             })
-        return [city, area, *streets, *villages]
+        # a town that became a street when the area was set up
+        town = {
+            "region_code": f"{DIVISION}104", "region_name": "锦绣镇", "region_level_code": "street", "parent_code": DIVISION, "division_code": DIVISION,
+            "effective_from": _BEFORE, "effective_to": ORIGIN, "successor_code": self.streets[names.index("锦绣街道")],
+        }  # fmt: skip
+        return [city, area, *streets, *villages, town]
+
+    def _covered(self) -> list[dict[str, Any]]:
+        """What the area is made of: it has no division code of its own."""
+        rows = []
+        for code, department in zip(self.streets, self.departments[self.bureaus :], strict=True):
+            since = next((day for name, day in _JOINED_ON.items() if name in department.name), ORIGIN)
+            statement = f"样例市人民政府关于样例新区范围的通告（虚构，{since.year}年）"
+            rows.append({"area_code": AREA, "region_code": code, "valid_from": since, "statement": statement, "is_assumed": False})
+        return rows
 
     def _department_rows(self) -> list[dict[str, Any]]:
-        return [
+        rows: list[dict[str, Any]] = [
             {
                 "department_code": d.code, "department_name": d.name, "department_kind_code": d.kind, "region_code": d.region,
                 "sort_order": i + 1,
             }
             for i, d in enumerate(self.departments)
         ]
+        # a bureau that was merged into another when the area was set up
+        heir = next(d for d in self.departments if d.short == "发改")
+        merged = {
+            "department_code": credit_code("11", "MB000001"), "department_name": "样例新区粮食和物资储备局", "department_kind_code": "bureau", "region_code": AREA,
+            "sort_order": len(rows) + 1, "effective_from": _BEFORE, "effective_to": ORIGIN, "successor_code": heir.code,
+        }  # fmt: skip
+        return [*rows, merged]
 
 
 @cache
@@ -171,6 +196,6 @@ def _windows(departments: list[Department]) -> tuple[list[dict[str, Any]], list[
 def _table(subject: str, rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as the subject's contract, changed last at :data:`ORIGIN`."""
     updated = (day_number(ORIGIN) * DAY + 9 * HOUR) - 8 * HOUR
-    has_period = subject != "window"
+    has_period = subject in ("region", "department")
     full = [{"updated_at": updated, **({"effective_from": ORIGIN} if has_period else {}), **row} for row in rows]
     return pa.Table.from_pylist(full, arrow_schema(SUBJECTS[subject]))

@@ -18,6 +18,7 @@ from pipelines.sample.columns import Frame, Ints
 from pipelines.sample.days import Draw, mixed
 from pipelines.sample.faults import Effect, Kind, Stock, kinds
 from pipelines.sample.lives import World
+from pipelines.sample.matters import POPULAR
 from pipelines.sample.results import Results
 
 LEDGER = pa.schema([
@@ -168,7 +169,7 @@ class Planter:
         if self.rate <= 0:
             return rows, ledger
         rng = np.random.Generator(np.random.Philox(key=[self.world.seed, 2]))
-        promised = [i for i in np.argsort(-share, kind="stable")[170:] if rows[i]["promised_limit"]]
+        promised = [i for i in np.argsort(-share, kind="stable")[POPULAR:] if rows[i]["promised_limit"]]
         each = min(max(1, round(len(rows) * self.rate / len(MATTER_KINDS))), len(promised) // len(MATTER_KINDS))
         for place, i in enumerate(rng.choice(promised, each * len(MATTER_KINDS), replace=False)):
             row, kind = rows[i], list(MATTER_KINDS)[place % len(MATTER_KINDS)]

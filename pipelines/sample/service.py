@@ -219,7 +219,7 @@ class _Writer:
     def _master(self) -> None:
         m = self.world.matters
         rows, ledger = self.planter.matters(m.rows, m.share)
-        tables = {**self.world.places.tables(), "matter": pa.Table.from_pylist(rows, arrow_schema(SUBJECTS["matter"]))}
+        tables = {**self.world.places.tables(), "matter": pa.Table.from_pylist(rows + m.older, arrow_schema(SUBJECTS["matter"]))}
         for subject, table in tables.items():
             path = self.folder / subject / "part-0.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)

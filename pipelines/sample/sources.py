@@ -1,6 +1,7 @@
 """The ``sources.yml`` that lets the pipelines read the sample city."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,8 +14,10 @@ def write_sources(home: Path) -> None:
     if path.exists():
         return
     home.mkdir(parents=True, exist_ok=True)
-    sources = [
+    sources: list[dict[str, Any]] = [
         {"name": "sample", "kind": "file", "subject": subject, "location": f"sample/{subject}/*.parquet", "cursor": "updated_at"}
+        # every version of a matter is kept
+        | ({"key": ["matter_code", "version"]} if subject == "matter" else {})
         for subject in SUBJECTS
     ]
     path.write_text(yaml.safe_dump({"sources": sources}, allow_unicode=True, sort_keys=False), encoding="utf-8")

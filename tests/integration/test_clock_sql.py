@@ -30,6 +30,10 @@ PARTS = [
     "models/staging/stg_case.sql",
     "models/staging/stg_case_event.sql",
     "models/staging/stg_matter.sql",
+    "models/staging/stg_department.sql",
+    "models/intermediate/int_department_current.sql",
+    "models/intermediate/int_matter_version.sql",
+    "models/intermediate/int_matter_seen.sql",
     "models/intermediate/int_case_touched.sql",
     "models/intermediate/int_case_clock.sql",
 ]

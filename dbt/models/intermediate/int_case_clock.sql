@@ -11,20 +11,19 @@ with calendar as (
     select wd_number, day, is_published, {{ end_of_day('day') }} as end_at from calendar where is_working_day
 ), recorded as (
     select c.source, c.case_number, c.matter_code, c.received_at, c.source_due_at, c.outcome_code,
+        {{ day_of('c.received_at') }} as received_on,
         case when c.accepted_at <= {{ as_of() }} then c.accepted_at end as accepted_at,
         case when c.completed_at <= {{ as_of() }} then c.completed_at end as completed_at
     from {{ ref('stg_case') }} as c
     inner join {{ ref('int_case_touched') }} as t on c.source = t.source and c.case_number = t.case_number
 ), matter as (
-    -- the matter of a case's own source, else that of the first source that knows the code
-    select k.source as case_source, m.*,
-        {{ clock_limit('m.promised_limit', 'm.promised_limit_unit') }} as promised,
-        {{ clock_limit('m.statutory_limit', 'm.statutory_limit_unit') }} as own_statutory
-    from (select distinct source, matter_code from recorded) as k
-    inner join {{ ref('stg_matter') }} as m on k.matter_code = m.matter_code
-    qualify row_number() over (partition by k.source, k.matter_code order by m.source <> k.source, m.source) = 1
+    select case_source, matter_code, applies_from, applies_until, type_code, promised_limit_unit, statutory_limit_unit, clock_start_code,
+        is_joint, is_publication_excluded, extension_cap,
+        {{ clock_limit('promised_limit', 'promised_limit_unit') }} as promised,
+        {{ clock_limit('statutory_limit', 'statutory_limit_unit') }} as own_statutory
+    from {{ ref('int_matter_seen') }}
 ), matter_limit as (
-    select case_source, matter_code, promised, coalesce(promised_limit_unit, 'wd') as promised_unit,
+    select case_source, matter_code, applies_from, applies_until, promised, coalesce(promised_limit_unit, 'wd') as promised_unit,
         coalesce(clock_start_code = 'receipt', false) as is_from_receipt,
         coalesce(type_code = '01', false) as is_licence,
         coalesce(is_joint, false) as is_joint,
@@ -36,13 +35,15 @@ with calendar as (
         case when own_statutory is null then 'wd' else coalesce(statutory_limit_unit, 'wd') end as statutory_unit
     from matter
 ), fact as (
-    select r.*, m.* exclude (case_source, matter_code),
-        {{ day_of('r.received_at') }} as received_on,
+    select r.*, m.* exclude (case_source, matter_code, applies_from, applies_until),
         {{ day_of('r.accepted_at') }} as accepted_on,
         {{ day_of('r.completed_at') }} as completed_on,
         coalesce(m.is_licence and r.outcome_code = 'granted' and r.completed_at is not null, false) as is_licence_granted
     from recorded as r
-    left join matter_limit as m on r.source = m.case_source and r.matter_code = m.matter_code
+    -- a case keeps the limits of the version under which it was received
+    left join matter_limit as m
+        on r.source = m.case_source and r.matter_code = m.matter_code
+        and {{ version_day('r.received_on') }} between m.applies_from and m.applies_until
 ), event as (
     -- the few per cent of events that stop, move or restart a clock
     select e.source, e.case_number, e.sequence, e.activity_code, e.occurred_at, e.special_kind_code, e.special_started_at,

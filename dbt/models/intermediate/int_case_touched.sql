@@ -1,7 +1,10 @@
 {#- Which cases this run clocks anew. Runs before fct_case, whose watermark it reads. -#}
 {%- set fct = api.Relation.create(database='masked', schema='marts', identifier='fct_case') -%}
 {%- set built = execute and adapter.get_relation('masked', 'marts', 'fct_case') -%}
-{%- if not built or flags.FULL_REFRESH %}
+{%- set has_history = built and '_matter_hash' in adapter.get_columns_in_relation(built) | map(attribute='name') | list -%}
+{#- Cases of a table made before matters had versions are all clocked anew. -#}
+{%- if not has_history or flags.FULL_REFRESH %}
+-- depends_on: {{ ref('int_matter_seen') }}, {{ ref('int_department_current') }}
 select source, case_number from {{ source('raw', 'case') }}
 {%- else %}
 with mark as (select coalesce(max(_run_seq), 0) as seq, max(as_of) as as_of from {{ fct }})
@@ -9,9 +12,16 @@ select source, case_number from {{ source('raw', 'case') }} where _run_seq > (se
 union
 select source, case_number from {{ source('raw', 'case_event') }} where _run_seq > (select seq from mark)
 union
--- a matter's limits changed
-select f.source, f.case_number from {{ fct }} as f
-where f.matter_code in (select matter_code from {{ source('raw', 'matter') }} where _run_seq > (select seq from mark))
+-- its matter says something else on the day of receipt, or was then in force and now was not; its department is another one today
+select f.source, f.case_number
+from {{ fct }} as f
+left join {{ ref('int_matter_seen') }} as m
+    on f.source = m.case_source and f.matter_code = m.matter_code
+    and {{ version_day('f.received_on') }} between m.applies_from and m.applies_until
+left join {{ ref('int_department_current') }} as d on f.department_code = d.department_code
+where f._matter_hash is distinct from m.content_hash
+    or f.is_matter_in_force <> {{ is_in_force('f.received_on', 'm') }}
+    or f.current_department_code is distinct from coalesce(d.current_code, f.department_code)
 union
 -- time went on: open cases; time went back: all of them
 select source, case_number from {{ fct }}

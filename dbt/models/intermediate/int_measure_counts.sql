@@ -16,7 +16,7 @@ with case_day as (
         count(*) filter (correction_count > 0) as corrected,
         count(*) filter (correction_count = 1 and is_told_once_in_time) as told_once,
         count(*) filter (is_matter_in_force) as in_force,
-        case when exists (select 1 from {{ ref('dim_matter') }}) then count(*) end as matched
+        case when exists (select 1 from {{ ref('dim_matter_version') }}) then count(*) end as matched
     from case_day group by all
 ), completed as (
     select c.completed_on as day, c.department_code,
@@ -44,7 +44,7 @@ with case_day as (
     where not v.is_default and v.satisfaction_code in ('1', '2', '3', '4', '5') and v.follows_review_id is null
     group by all
 ), matter_day as (
-    -- stock: each matter in force counts on every day; a month is then the mean of its days
+    -- stock: each matter counts on every day, by its version in force on that day; a month is then the mean of its days
     select d.day, m.department_code,
         count(*) filter (m.is_online) as online, count(m.is_online) as judged_online,
         count(*) filter (m.case_kind_code = '1') as on_the_spot, count(m.case_kind_code) as with_kind,
@@ -54,9 +54,8 @@ with case_day as (
         sum(case when m.statutory_limit_unit = 'wd' and m.statutory_limit > 0
                   and (m.case_kind_code = '1' or (m.promised_limit_unit = 'wd' and m.promised_limit is not null))
             then m.statutory_limit end) as statutory_days
-    from {{ ref('dim_matter') }} as m
-    inner join {{ source('raw', 'calendar') }} as d
-        on d.day >= coalesce(m.effective_from, d.day) and d.day < coalesce(m.effective_to, d.day + 1)
+    from {{ ref('dim_matter_version') }} as m
+    inner join {{ source('raw', 'calendar') }} as d on d.day >= coalesce(m.valid_from, d.day) and d.day < coalesce(m.valid_to, d.day + 1)
     where m.matter_state_code = 'active' and d.day between {{ mart_first_day() }} and {{ day_of(as_of()) }}
     group by all
 )

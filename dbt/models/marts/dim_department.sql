@@ -1,10 +1,10 @@
 -- Departments that a source lists, then those that are only seen in matters and cases.
 with listed as (
     select source, department_code, department_name, department_kind_code, region_code, parent_code, sort_order,
-        effective_from, effective_to, 1 as precedence
+        effective_from, effective_to, successor_code, 1 as precedence
     from {{ ref('stg_department') }}
 ), seen as (
-    select distinct source, department_code, department_name from {{ ref('dim_matter') }}
+    select distinct source, department_code, department_name from {{ ref('dim_matter_version') }}
     union
     select distinct source, department_code, department_name from {{ ref('stg_case') }}
     union
@@ -20,14 +20,18 @@ with listed as (
 )
 
 select
-    source,
-    department_code,
-    coalesce(department_name, department_code) as department_name,
-    department_kind_code,
-    region_code,
-    parent_code,
-    sort_order,
-    effective_from,
-    effective_to
-from everything
-qualify row_number() over (partition by department_code order by precedence, source) = 1
+    e.source,
+    e.department_code,
+    coalesce(e.department_name, e.department_code) as department_name,
+    e.department_kind_code,
+    e.region_code,
+    e.parent_code,
+    e.sort_order,
+    e.effective_from,
+    e.effective_to,
+    e.successor_code,
+    case when c.department_code is null then e.department_code else c.current_code end as current_code,
+    coalesce(c.succession_state, 'current') as succession_state
+from everything as e
+left join {{ ref('int_department_current') }} as c on e.department_code = c.department_code
+qualify row_number() over (partition by e.department_code order by e.precedence, e.source) = 1

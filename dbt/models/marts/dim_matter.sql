@@ -1,3 +1,4 @@
+-- The version in force on as_of; where none is, the newest that has begun, else the first to come.
 select
     source,
     matter_code,
@@ -5,7 +6,7 @@ select
     matter_name,
     type_code,
     level_code,
-    coalesce(department_code, department_name) as department_code,
+    department_code,
     department_name,
     statutory_limit,
     statutory_limit_unit,
@@ -24,11 +25,12 @@ select
     has_certificate,
     result_name,
     materials,
-    coalesce(json_array_length(try_cast(materials as json)), 0)::integer as material_count,
+    material_count,
     region_code,
     version,
     effective_from,
     effective_to,
-    coalesce(matter_state_code, 'active') as matter_state_code,
+    matter_state_code,
     updated_at
-from {{ ref('stg_matter') }}
+from {{ ref('dim_matter_version') }}
+where is_current

@@ -1,15 +1,7 @@
 {{ config(
-    materialized='incremental', incremental_strategy='append', on_schema_change='fail',
+    materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns',
     pre_hook="{{ delete_touched(['source', 'case_number'], 'select * from ' ~ ref('int_case_touched')) }}"
 ) }}
-with matter as (
-    -- the matter of a case's own source, else that of the first source that knows the code (as int_case_clock)
-    select k.source as case_source, m.*
-    from (select distinct source, matter_code from {{ ref('stg_case') }}) as k
-    inner join {{ ref('dim_matter') }} as m on k.matter_code = m.matter_code
-    qualify row_number() over (partition by k.source, k.matter_code order by m.source <> k.source, m.source) = 1
-)
-
 select
     c.source,
     c.case_number,
@@ -17,6 +9,7 @@ select
     coalesce(c.matter_name, m.matter_name) as matter_name,
     m.type_code,
     coalesce(c.department_code, m.department_code, c.department_name) as department_code,
+    coalesce(d.current_code, c.department_code, m.department_code, c.department_name) as current_department_code,
     c.region_code,
     c.window_code,
     {{ shown_code('c.channel_code') }} as channel_code,
@@ -59,20 +52,21 @@ select
     k.has_invalid_extension,
     k.net_working_days,
     m.matter_code is not null as is_matter_known,
-    coalesce(
-        m.matter_state_code = 'active'
-        and k.received_on >= coalesce(m.effective_from, k.received_on)
-        and k.received_on < coalesce(m.effective_to, k.received_on + 1),
-        false
-    ) as is_matter_in_force,
+    m.version as matter_version,
+    {{ is_in_force('k.received_on', 'm') }} as is_matter_in_force,
     coalesce(c.completed_at < c.received_at, false) as is_end_before_start,
     coalesce(m.has_certificate, false) and c.outcome_code = 'granted' and k.is_completed as is_certificate_due,
     c.reported_at,
     c.updated_at,
     {{ as_of() }} as as_of,
+    m.content_hash as _matter_hash,
     cast({{ var('run_seq') }} as integer) as _run_seq
 from {{ ref('stg_case') }} as c
 inner join {{ ref('int_case_clock') }} as k on c.source = k.source and c.case_number = k.case_number
-left join matter as m on c.source = m.case_source and c.matter_code = m.matter_code
+-- as the clock: the version of the matter on the day of receipt
+left join {{ ref('int_matter_seen') }} as m
+    on c.source = m.case_source and c.matter_code = m.matter_code
+    and {{ version_day('k.received_on') }} between m.applies_from and m.applies_until
+left join {{ ref('int_department_current') }} as d on coalesce(c.department_code, m.department_code, c.department_name) = d.department_code
 -- newest first: the list that people page through reads a few row groups, not all
 order by c.received_at desc

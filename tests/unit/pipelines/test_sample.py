@@ -19,6 +19,7 @@ from models.domain.errors import YiwangError
 from models.domain.schema import arrow_schema, sql_checks
 from models.domain.settings import Settings
 from pipelines.sample.days import counts, day_number
+from pipelines.sample.places import places
 from pipelines.sample.service import extend_sample, write_sample
 from pipelines.sources.service import load_sources, run_lock
 
@@ -196,8 +197,34 @@ def test_columns_and_values_are_those_of_the_contract(city: Path, subject: str) 
     assert {f.name: str(f.type) for f in rows.schema} == {f.name: "string" if f.name in texts else str(f.type) for f in expected}
     for field, check in sql_checks(SUBJECTS[subject]).items():
         assert duckdb.query(f"SELECT count(*) FROM rows WHERE NOT {check}").fetchall() == [(0,)], field
-    keys = rows.select(key_of(SUBJECTS[subject])).to_pandas()
+    versioned = ["version"] if subject == "matter" else []
+    keys = rows.select([*key_of(SUBJECTS[subject]), *versioned]).to_pandas()
     assert not keys.duplicated().any() and not keys.isna().any().any()
+
+
+def test_three_per_cent_of_the_matters_have_had_other_limits(city: Path) -> None:
+    rows = table(city, "matter").to_pandas().sort_values(["matter_code", "effective_from"])
+    versions = rows.groupby("matter_code").filter(lambda own: len(own) > 1).groupby("matter_code")
+    assert 0.025 <= len(versions) / rows.matter_code.nunique() <= 0.035
+    assert set(versions.size()) == {2, 3}
+    for _, own in versions:
+        assert own.effective_from.is_unique and own.promised_limit.is_monotonic_decreasing and own.promised_limit.nunique() > 1
+        assert (own.promised_limit <= own.statutory_limit).all()
+        ends = own.effective_to.iloc[:-1].dropna()
+        assert list(ends) == list(own.effective_from.iloc[1:][own.effective_to.iloc[:-1].notna().to_numpy()])
+
+
+def test_the_area_covers_each_street_from_a_day_on(city: Path) -> None:
+    covered = table(city, "area_region").to_pandas()
+    assert set(covered.region_code) == set(places().streets) and covered.valid_from.nunique() == 2
+    assert covered.statement.str.contains("虚构").all()
+
+
+def test_predecessors_name_their_successors(city: Path) -> None:
+    for subject, key in (("department", "department_code"), ("region", "region_code")):
+        rows = table(city, subject).to_pandas()
+        gone = rows[rows.successor_code.notna()]
+        assert len(gone) == 1 and gone.effective_to.notna().all() and set(gone.successor_code) <= set(rows[key])
 
 
 @pytest.mark.parametrize(

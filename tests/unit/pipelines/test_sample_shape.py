@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
@@ -34,20 +35,31 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
 
 @pytest.fixture(scope="module")
 def city(tables: dict[str, pa.Table]) -> dict[str, pd.DataFrame]:
-    return {subject: table.to_pandas() for subject, table in tables.items()}
+    frames = {subject: table.to_pandas() for subject, table in tables.items()}
+    newest = frames["matter"].sort_values("effective_from").drop_duplicates("matter_code", keep="last")
+    return frames | {"matter": newest}
 
 
 @pytest.fixture(scope="module")
 def clocks(tables: dict[str, pa.Table]) -> list[Clocks]:
     """The platform's clock of every case."""
-    limits = {r.pop("matter_code"): Limits(**r) for r in tables["matter"].select(["matter_code", *Limits.__dataclass_fields__]).to_pylist()}
+    limits: dict[str, dict[date, Limits]] = {}
+    for row in tables["matter"].select(["matter_code", "effective_from", *Limits.__dataclass_fields__]).to_pylist():
+        code, since = row.pop("matter_code"), row.pop("effective_from")
+        limits.setdefault(code, {})[since] = Limits(**row)
+
+    def limit(case: dict[str, Any]) -> Limits:
+        """That of the version on the day of receipt."""
+        own, day = limits[case["matter_code"]], case["received_at"].astimezone(ZONE).date()
+        return own[max((since for since in own if since <= day), default=min(own))]
+
     events: dict[str, list[Event]] = {}
     for row in tables["case_event"].select(["case_number", *Event.__dataclass_fields__]).to_pylist():
         events.setdefault(row.pop("case_number"), []).append(Event(**row))
     as_of = datetime(2026, 6, 30, 23, 59, 59, tzinfo=ZONE).astimezone(UTC)
     facts = ["received_at", "accepted_at", "completed_at", "outcome_code"]
     return [
-        clock(CaseFacts(**{f: r[f] for f in facts}, events=tuple(events[r["case_number"]])), limits[r["matter_code"]], work_calendar(), as_of, ZONE)
+        clock(CaseFacts(**{f: r[f] for f in facts}, events=tuple(events[r["case_number"]])), limit(r), work_calendar(), as_of, ZONE)
         for r in tables["case"].select(["case_number", "matter_code", *facts]).to_pylist()
     ]
 

@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'area_region') }} where not _is_deleted
