@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from models.domain.settings import Settings
 from pipelines.sources.store import warehouse
 from pipelines.sources.types import RunRef
 
+_PAUSES = (0.02, 0.05)
+"""Seconds between attempts to take the lock: :func:`lock_holder` holds it for a moment to see whether it is free."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HORIZON = """
 WITH instants AS (
@@ -39,15 +42,32 @@ def run_lock(settings: Settings) -> Iterator[None]:
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     with open(settings.home / "run.lock", "a+", encoding="ascii") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise YiwangError("YW-RUN-001", home=settings.home, pid=file.read().strip() or "?") from None
+        for pause in (*_PAUSES, None):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if pause is None:
+                    file.seek(0)
+                    raise YiwangError("YW-RUN-001", home=settings.home, pid=file.read().strip() or "?") from None
+                time.sleep(pause)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def lock_holder(settings: Settings) -> str | None:
+    """The process that holds the home, ``?`` when it does not say who it is; None when the home is free."""
+    try:
+        with open(settings.home / "run.lock", encoding="ascii") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip() or "?"
+    except FileNotFoundError:
+        pass
+    return None
 
 
 def start_run(settings: Settings, run_id: str | None = None) -> RunRef:

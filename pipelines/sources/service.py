@@ -11,7 +11,7 @@ from models.domain.progress import NoProgress, Progress
 from models.domain.settings import Settings
 from pipelines.sources.config import FieldSpec, Source, SourceFile, load_sources
 from pipelines.sources.preview import Preview, preview
-from pipelines.sources.runs import finish_run, horizon, run_lock, set_as_of, start_run
+from pipelines.sources.runs import finish_run, horizon, lock_holder, run_lock, set_as_of, start_run
 from pipelines.sources.store import prepare, use_digest_key, warehouse
 from pipelines.sources.sync import sync_subject
 from pipelines.sources.types import RunRef, SyncCount
@@ -26,6 +26,7 @@ __all__ = [
     "finish_run",
     "horizon",
     "load_sources",
+    "lock_holder",
     "prepare",
     "preview",
     "run_lock",

@@ -1,0 +1,1 @@
+"""Keeping a home in order: its version and upgrade, what is tidied away, what the doctor looks at."""
