@@ -1,27 +1,22 @@
 """The whole job in this process, with its own Dagster instance in the home."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import duckdb
 
-from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
 from models.domain.settings import Settings
 from models.store.snapshots import Snapshot, SnapshotStore
 from pipelines.definitions import JOB, build
 from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
+from pipelines.run.execution import execute, instance, named_errors, quietly
 from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of, unmapped_columns
-from pipelines.warehouse.books import failed_checks, is_published_as_it_stands, latest_run, mend, sync_counts
+from pipelines.warehouse.books import is_published_as_it_stands, latest_run, mend, sync_counts
 from pipelines.warehouse.service import rules_fingerprint
-
-_NO_SPACE = "No space left on device"
 
 
 @dataclass(frozen=True)
@@ -67,12 +62,12 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
     stated = as_of or source_file.as_of_instant(settings.zone)
     if stated:
         partition_of(stated, settings)  # refuses an impossible day before any work
-    with run_lock(settings), _quietly(settings), _instance(settings) as instance, _named_errors(settings):
+    with run_lock(settings), quietly(settings), instance(settings) as dagster, named_errors(settings):
         mend(settings)
         job = build(settings, platform).resolve_job_def(JOB)
         keys = job.asset_layer.executable_asset_keys
         raw = [key for key in keys if key.path[0] == "raw"]
-        _execute(settings, job, instance, raw, partition=None, tags={})
+        execute(settings, job, dagster, raw, partition=None, tags={})
         reference = latest_run(settings)
         try:
             instant = stated or horizon(settings)
@@ -81,7 +76,7 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
             if not unchanged:
                 tags = {AS_OF_TAG: instant.isoformat()}
                 rest = [key for key in keys if key not in raw]
-                _execute(settings, job, instance, rest, partition_of(instant, settings), tags)
+                execute(settings, job, dagster, rest, partition_of(instant, settings), tags)
                 _stamp(settings).write_text(rules_fingerprint())
         except BaseException as error:
             with suppress(duckdb.Error, OSError):  # the failure itself is what people must hear of
@@ -106,65 +101,3 @@ def _is_unchanged(settings: Settings, as_of: datetime) -> bool:
 def _stamp(settings: Settings) -> Path:
     """Fingerprint of the rules by which the published snapshot was made."""
     return settings.work / "rules.sha256"
-
-
-def _execute(
-    settings: Settings, job: dg.JobDefinition, instance: dg.DagsterInstance, keys: list[dg.AssetKey], partition: str | None, tags: dict[str, str]
-) -> None:
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    try:
-        job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, tags=tags, run_config=quiet)
-    except YiwangError:
-        raise
-    except Exception as error:
-        if _NO_SPACE in "".join(map(str, _chain(error))):
-            raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
-        if broken := failed_checks(settings, latest_run(settings)):
-            raise YiwangError("YW-RUN-005", detail="；".join(broken)) from error
-        ours = next((link for link in _chain(error) if isinstance(link, YiwangError)), None)
-        if ours:
-            raise ours from error
-        step = getattr(error, "step_key", None) or getattr(error, "op_name", None) or JOB
-        cause = _chain(error)[-1]
-        lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
-        raise YiwangError("YW-RUN-002", step=step, detail=lines[0]) from error
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    """The error and what it came from, to the first cause."""
-    chain = [error]
-    while (cause := chain[-1].__cause__) is not None and cause not in chain:
-        chain.append(cause)
-    return chain
-
-
-@contextmanager
-def _named_errors(settings: Settings) -> Iterator[None]:
-    """Turns DuckDB's errors outside the job's steps into ours."""
-    try:
-        yield
-    except duckdb.Error as error:
-        if _NO_SPACE in str(error):
-            raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
-        raise YiwangError("YW-RUN-002", step=JOB, detail=str(error).splitlines()[0]) from error
-
-
-@contextmanager
-def _instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    home = settings.home.resolve() / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text("telemetry:\n  enabled: false\n")
-    os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
-
-
-@contextmanager
-def _quietly(settings: Settings) -> Iterator[None]:
-    """Sends what dbt and Dagster print to a log file: the command line shows progress and results only."""
-    logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    with (logs / "run.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
-        yield
