@@ -26,6 +26,7 @@ with fact as (
         count(*) filter (where is_recently_completed and is_late) as late_12m,
         percentile_cont(0.5) within group (order by net_working_days) filter (where is_recently_completed) as net_working_days_median
     from fact
+    where is_received or is_completed
     group by matter_code
 ), reviewed as (
     select c.matter_code,
