@@ -1,6 +1,7 @@
 """The Dagster graph of the platform: ``dagster dev -m pipelines.definitions``.
 
-Everything hangs on one job, ``city``: sync → warehouse → checks → score → snapshot and report.
+Everything hangs on one job, ``city``: sync → warehouse → checks → score → snapshot and report. The job ``past_days`` makes
+days anew, by partition, beside what is in service.
 """
 
 import warnings
@@ -12,6 +13,7 @@ import dagster as dg
 
 from models.domain.settings import Settings, get_settings
 from pipelines.defs.capability import assets as capability
+from pipelines.defs.history import assets as history
 from pipelines.defs.publish import assets as publish
 from pipelines.defs.quality.checks import quality
 from pipelines.defs.resources import Platform, daily
@@ -19,7 +21,7 @@ from pipelines.defs.sync.assets import raw
 from pipelines.defs.warehouse import assets as warehouse
 from pipelines.sources.service import run_lock
 
-JOB = "city"
+JOB, PAST_DAYS = "city", "past_days"
 
 
 def build(settings: Settings, platform: Platform | dg.ResourceDefinition) -> dg.Definitions:
@@ -28,11 +30,13 @@ def build(settings: Settings, platform: Platform | dg.ResourceDefinition) -> dg.
     days = daily(settings)
     marts = warehouse.build(settings)
     mart_keys = sorted(key for key, group in marts.group_names_by_key.items() if group == "marts")
-    city = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), description="全流程：同步、加工、检查、评分、发布")
+    past = dg.AssetSelection.groups(history.GROUP)
+    city = dg.define_asset_job(JOB, selection=dg.AssetSelection.all() - past, description="全流程：同步、加工、检查、评分、发布")
+    past_days = dg.define_asset_job(PAST_DAYS, selection=past, description="逐日重算过去的集市和得分，不影响当前快照")
     return dg.Definitions(
-        assets=[raw, marts, capability.build(days), *publish.build(days, mart_keys)],
+        assets=[raw, marts, capability.build(days), *publish.build(days, mart_keys), history.build(settings)],
         asset_checks=[quality],
-        jobs=[city],
+        jobs=[city, past_days],
         schedules=[_every_night(settings)],
         resources={"platform": platform, "dbt": warehouse.dbt_resource()},
         executor=dg.in_process_executor,

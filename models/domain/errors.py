@@ -24,6 +24,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-RUN-007": (HTTPStatus.INTERNAL_SERVER_ERROR, "读写 {path} 失败（{detail}），请检查磁盘空间和目录权限后重试。"),
     "YW-RUN-008": (HTTPStatus.CONFLICT, "数据目录由更新版本的程序写成（目录版本 {found}，本程序只支持到 {known}），未作任何改动；请升级程序，或恢复旧版本的备份。"),
     "YW-RUN-009": (HTTPStatus.CONFLICT, "证件摘要密钥与 {path} 此前使用的不同，继续会让同一人变成两人；请恢复原来的 YIWANG_DIGEST_KEY 或 digest.key，确需更换时删除该文件后再次运行。"),
+    "YW-RUN-020": (HTTPStatus.UNPROCESSABLE_ENTITY, "回填范围不对：从 {first} 到 {last}、间隔 {every}；起始日不能晚于截止日，间隔只能是 day 或 month。"),
     "YW-STORE-001": (HTTPStatus.SERVICE_UNAVAILABLE, "目录 {home} 还没有已发布的数据，请先运行 yiwang run。"),
     "YW-STORE-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "查询被拒绝：{detail}。这里只能对已发布的表做只读查询。"),
     "YW-STORE-004": (HTTPStatus.GONE, "数据版本 {run_id} 已不再保留，请从第一页重新查询。"),

@@ -102,16 +102,33 @@ def sync(sources: Sources = None, home: Home = None) -> None:
 
 @app.command()
 @reports_errors
-def run(sources: Sources = None, as_of: AsOf = None, home: Home = None) -> None:
-    """运行全流程：同步、加工、检查、评分、发布、报告。"""
+def run(
+    sources: Sources = None, as_of: AsOf = None,
+    known: Annotated[str, typer.Option(help="与 --as-of 合用。then：该日已发布过则按当时所知重算；now：一律按现在所知计算")] = "then",
+    publish: Annotated[bool, typer.Option("--publish", help="与 --as-of 合用：把按当时所知重算的结果重新发布为当前快照")] = False,
+    home: Home = None,
+) -> None:
+    """运行全流程：同步、加工、检查、评分、发布、报告；--as-of 为已发布过的过去某日时，按当时所知重算并与发布的结果核对。"""
     settings = settings_of(home)
     console = Console(stderr=True)
+    instant = instant_of(as_of, settings.zone) if as_of else None
+    if known not in ("then", "now"):
+        raise YiwangError("YW-SERVE-005", name="--known", detail="只能是 then 或 now")
     with console.status("正在启动…"):
+        from pipelines.replay.service import repeat
         from pipelines.run.service import run as run_job
+        from serving.cli.history import print_reproduction
         from serving.cli.tables import print_status
-    with Bars(console) as bars:
-        result = run_job(settings, sources, instant_of(as_of, settings.zone) if as_of else None, bars)
     out = Console(highlight=False)
+    with Bars(console) as bars:
+        repeated = repeat(settings, instant, sources, bars, publish) if instant and known == "then" else None
+    if repeated:
+        print_reproduction(out, repeated, publish)
+        raise typer.Exit(0 if repeated.verdict.is_same else 1)
+    with Bars(console) as bars:
+        result = run_job(settings, sources, instant, bars)
+    if instant:
+        out.print("按现在所知计算" + ("。" if known == "now" else "（这一天没有可重算的发布，或不早于当前快照）。"))
     print_status(settings, out, result.counts)
     if result.is_unchanged:
         out.print("数据源没有变化，沿用已发布的快照。")
@@ -122,6 +139,29 @@ def run(sources: Sources = None, as_of: AsOf = None, home: Home = None) -> None:
     out.print(f"下一步：YIWANG_DEV=1 {yiwang} serve{where} 打开页面与接口，或", soft_wrap=True, markup=False)
     example = "select * from marts.fct_case limit 5"
     out.print(f'        {yiwang} sql{where} "{example}"', soft_wrap=True, markup=False)
+
+
+@app.command()
+@reports_errors
+def backfill(
+    first: Annotated[str, typer.Option("--from", help="第一天，例如 2026-01-01")],
+    last: Annotated[str, typer.Option("--to", help="最后一天")],
+    every: Annotated[str, typer.Option(help="day：每天；month：每月最后一天和 --to 那天")] = "day",
+    known: Annotated[str, typer.Option(help="then：发布过的日子按当时所知；now：一律按现在所知")] = "then",
+    sources: Sources = None, home: Home = None,
+) -> None:
+    """逐日补算集市和得分，存放在数据目录的 history 下；中断后再次运行只补未完成的日子。"""
+    settings, console = settings_of(home), Console(stderr=True)
+    if known not in ("then", "now"):
+        raise YiwangError("YW-SERVE-005", name="--known", detail="只能是 then 或 now")
+    with console.status("正在启动…"):
+        from pipelines.replay.service import backfill as fill
+        from pipelines.replay.service import each
+        from serving.cli.history import print_days
+    days = each(day_of(first), day_of(last), every)
+    with Bars(console) as bars:
+        kept = fill(settings, days, sources, bars, known)
+    print_days(Console(highlight=False), kept)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+-- a table: it is asked twice, for what differs and for the figures
 -- Numerators and denominators of the ten measures on the days on which they fall. What a source does not say is in
 -- neither: a case without channel, a source without reviews or certificates count nowhere, not as failures.
 with case_day as (

@@ -8,6 +8,7 @@ from pipelines.catalogue.service import write_catalogue
 from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, mart
 from pipelines.sources.service import finish_run
 from pipelines.warehouse.books import latest_run, write_run_mart
+from pipelines.warehouse.publications import note_publication
 
 STAGE = "发布"
 
@@ -24,6 +25,7 @@ def build(partitions: dg.PartitionsDefinition, marts: list[dg.AssetKey]) -> list
         settings, run, as_of = platform.settings, latest_run(platform.settings), as_of_of(context, platform.settings)
         write_run_mart(settings, run, as_of)
         write_catalogue(settings, platform.sources, as_of, _asset_graph(context))
+        note_publication(settings, run, as_of)
         path = SnapshotStore(settings).publish(settings.marts, run.run_id, as_of)
         finish_run(settings, run, "published")
         platform.progress.finish(STAGE)

@@ -1,0 +1,61 @@
+"""A scratch home in which the marts of another day are made, and that leaves nothing behind."""
+
+# ruff: noqa: S608 - names enter statements through store.name() and store.literal() only
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from models.domain.errors import YiwangError
+from models.domain.settings import Settings
+from pipelines.sources.history import as_known
+from pipelines.sources.service import prepare, run_lock
+from pipelines.sources.store import literal, name, versioned_tables, warehouse
+from pipelines.warehouse.service import manifest, target_dir
+
+
+@contextmanager
+def scratch_home(settings: Settings, known_to: int | None) -> Iterator[Settings]:
+    """The settings of a home of its own that holds the raw layer as one run knew it; the home vanishes at the end.
+
+    The real home is locked only while its raw layer is copied. What a kill left of earlier scratch homes is removed.
+
+    Args:
+        known_to: Number of the run; None for all that is known now.
+
+    Raises:
+        YiwangError: YW-RUN-001 while another run holds the home.
+    """
+    folder = settings.work / "replay"
+    _sweep(settings)
+    scratch = settings.model_copy(update={"home": folder / uuid.uuid4().hex})
+    try:
+        with run_lock(scratch):
+            prepare(scratch)
+            with run_lock(settings):
+                _copy(settings, scratch, known_to)
+            manifest(settings)
+            shutil.copytree(target_dir(settings), target_dir(scratch), dirs_exist_ok=True, ignore=shutil.ignore_patterns("run", "city*", "warehouse*"))
+            yield scratch
+    finally:
+        shutil.rmtree(scratch.home, ignore_errors=True)
+
+
+def _sweep(settings: Settings) -> None:
+    for left in (settings.work / "replay").glob("*"):
+        with suppress(YiwangError), run_lock(settings.model_copy(update={"home": left})):  # one that is held is at work
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _copy(settings: Settings, scratch: Settings, known_to: int | None) -> None:
+    prepare(settings)  # a home made before there was a history has none of its tables
+    with warehouse(scratch) as connection:
+        connection.execute(f"ATTACH {literal(str(settings.warehouse))} AS live (READ_ONLY)")
+        until = "" if known_to is None else f"WHERE run_seq <= {int(known_to)}"
+        for table in versioned_tables():
+            source = f"(FROM live.raw.{name(table)})" if known_to is None else as_known(table, known_to, "live")
+            connection.execute(f"INSERT INTO raw.{name(table)} BY NAME SELECT * FROM {source}")
+        for table in ("run", "sync_count", "source_file"):
+            connection.execute(f"INSERT INTO ops.{table} BY NAME SELECT * FROM live.ops.{table} {until}")
+        connection.execute("DETACH live")
