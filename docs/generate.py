@@ -52,11 +52,19 @@ def command_page() -> str:
 
     group = typer.main.get_command(app)
     parts = ["# Commands\n"]
-    for name, command in sorted(group.commands.items()):  # type: ignore[attr-defined]
+    for name, command in sorted(_commands(group).items()):
         parts.append(f"## `yiwang {name}`\n\n{command.help}\n")
         rows = [(f"`{'/'.join(p.opts)}`", p.default if not callable(p.default) else "", getattr(p, "help", "") or "") for p in command.params]
         parts.append(table(("option", "default", "meaning"), rows))
     return "\n".join(parts)
+
+
+def _commands(group: Any, above: str = "") -> dict[str, Any]:
+    """Every command by its whole name, those of groups too."""
+    found = {}
+    for name, command in group.commands.items():
+        found |= _commands(command, f"{above}{name} ") if hasattr(command, "commands") else {f"{above}{name}": command}
+    return found
 
 
 def api_page() -> str:

@@ -15,6 +15,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-SYNC-004": (HTTPStatus.UNPROCESSABLE_ENTITY, "文件 {path} 无法读取：{detail}。请重新导出该文件。"),
     "YW-SYNC-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "找不到数据源配置 {path}，请先运行 yiwang sample 或用 --sources 指定。"),
     "YW-SYNC-006": (HTTPStatus.UNPROCESSABLE_ENTITY, "数据源“{source}”的{subject}一次少了 {vanished} 条（原有 {there} 条），超过 vanished_limit，已停止删除；请核对来源，确属删除时调高该项。"),
+    "YW-SYNC-008": (HTTPStatus.BAD_GATEWAY, "数据源“{source}”的接口 {url} {detail}。已读入的数据保留，下次同步接着读取。"),
     "YW-RUN-001": (HTTPStatus.CONFLICT, "目录 {home} 正被另一次运行占用（进程 {pid}），请等它结束后再试。"),
     "YW-RUN-002": (HTTPStatus.INTERNAL_SERVER_ERROR, "步骤“{step}”失败：{detail}。已发布的数据不受影响，改正后再次运行即可续跑。"),
     "YW-RUN-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "没有任何数据可以确定截止时刻，请用 --as-of 指定或检查数据源。"),
@@ -31,6 +32,9 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-STORE-005": (HTTPStatus.NOT_FOUND, "没有截至 {day} 的数据版本，可用的截止日有：{available}。"),
     "YW-STORE-006": (HTTPStatus.UNPROCESSABLE_ENTITY, "翻页游标无效：{detail}。请从第一页重新查询。"),
     "YW-STORE-007": (HTTPStatus.SERVICE_UNAVAILABLE, "已发布的数据与当前程序版本不符（{detail}），请重新运行 yiwang run 发布数据。"),
+    "YW-SOURCES-001": (HTTPStatus.CONFLICT, "数据源配置已被他人修改，未保存您的改动；请打开最新的版本，把改动合并后再保存。"),
+    "YW-SOURCES-002": (HTTPStatus.FORBIDDEN, "此页面已过期或请求不是从本站的页面发出，请刷新页面后重试。"),
+    "YW-SOURCES-003": (HTTPStatus.SERVICE_UNAVAILABLE, "检查没有完成：{detail}。未作任何改动，请稍后再试。"),
     "YW-SERVE-001": (HTTPStatus.CONFLICT, "端口 {port} 已被占用，请关闭占用它的程序或用 --port 换一个。"),
     "YW-SERVE-002": (HTTPStatus.FORBIDDEN, "未配置身份认证，不能在 {host} 上对外提供服务；请设置 YIWANG_API_TOKENS 或只监听 127.0.0.1。"),
     "YW-SERVE-003": (HTTPStatus.UNAUTHORIZED, "需要登录，请提供有效的访问令牌。"),
@@ -62,6 +66,7 @@ class YiwangError(Exception):
         self.status, template = MESSAGES[code]
         self.values = values
         super().__init__(template.format(**values))
+        self.add_note(code)  # tracebacks, and what Dagster keeps of an error, name the code
 
     @property
     def message(self) -> str:

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     digest_key: SecretStr | None = Field(None, description="Secret key (16 or more characters) that digests personal identifiers; without it a key is made once in the home, for development.")
     api_tokens: SecretStr | None = Field(None, description="Access tokens as `name:role:sha256-hex`, comma-separated; roles: viewer, operator, administrator.")
 
+    source_roots: str = Field("", description="Folders (separated by `:`) that a sources.yml edited by page may read; default: the home and the folder of sources.yml, the platform's own files apart.")
+    source_variables: str = Field("", description="Environment variables (separated by `,`) that a sources.yml edited by page may name, beside `YIWANG_SOURCE_*` and those it names already.")
     session_key: SecretStr | None = Field(None, description="Secret (32 or more characters) that seals session cookies; without it one is made once in the home.")
 
     fresh_within_hours: int | None = Field(None, ge=1, description="Hours after which a source without newer records counts as stale; `fresh_within` of a source goes before it; none: no alert for sources that state none.")

@@ -1,21 +1,12 @@
 """Where sources are, as people may see it: placeholders stay placeholders, passwords and tokens are hidden."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-_USER = re.compile(r"(?<=://)[^/@\s]*@")
-_VALUE = re.compile(r"([?&;#][^=&;#\s]+)=[^&;#\s]*")
-_PAIR = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|key|apikey|api_key)\s*=\s*[^\s;&]+")
-HIDDEN = "***"
-
-
-def shown(location: str) -> str:
-    """A location without what would let somebody in: user and password, values of a query, ``password=…`` pairs."""
-    return _PAIR.sub(rf"\1={HIDDEN}", _VALUE.sub(rf"\1={HIDDEN}", _USER.sub(f"{HIDDEN}@", location)))
+from models.domain.locations import shown
 
 
 def written_locations(path: Path) -> dict[tuple[str, str], str]:

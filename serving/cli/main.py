@@ -7,7 +7,7 @@ An error of ours ends with exit code 2 and one line on the error stream.
 import os
 import sys
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -20,8 +20,10 @@ from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings, get_settings
 from serving.cli.progress import Bars
+from serving.cli.sources import app as sources_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="一网：政务服务数据与智能平台。")
+app.add_typer(sources_app, name="sources")
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 Sources = Annotated[Path | None, typer.Option("--sources", help="数据源配置，默认取数据目录下的 sources.yml")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="截止时刻：2026-06-30（当日末）或 2026-06-30T12:00:00")]
@@ -86,14 +88,15 @@ def sample(
 @reports_errors
 def sync(sources: Sources = None, home: Home = None) -> None:
     """只同步数据源，不加工。"""
-    from pipelines.sources.service import finish_run, load_sources, prepare, run_lock, start_run
+    from pipelines.sources.service import finish_run, load_sources, run_lock, start_run
     from pipelines.sources.service import sync as synchronise
+    from pipelines.upkeep.home import open_home
     from serving.cli.tables import sync_table
 
     settings = settings_of(home)
     source_file = load_sources(sources or settings.home / "sources.yml")
     with run_lock(settings), Bars(Console(stderr=True)) as bars:
-        prepare(settings)
+        open_home(settings)
         reference = start_run(settings)
         counts = synchronise(settings, source_file, reference, progress=bars)
         finish_run(settings, reference, "synced")
@@ -169,8 +172,40 @@ def backfill(
 def status(home: Home = None) -> None:
     """查看最近一次发布：同步、检查、得分。"""
     from serving.cli.tables import print_status
+    from serving.cli.upkeep import print_freshness
 
-    print_status(settings_of(home), Console())
+    settings, console = settings_of(home), Console()
+    print_status(settings, console)
+    print_freshness(settings, console)
+
+
+@app.command()
+@reports_errors
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出，供程序读取")] = False, sources: Sources = None, home: Home = None,
+) -> None:
+    """检查环境、文件、锁、版本和数据，并说明如何处理；有错误时退出码为 1。"""
+    from pipelines.upkeep.doctor.service import examine
+    from serving.cli.upkeep import print_findings, write_findings
+
+    findings = examine(settings_of(home), datetime.now(UTC), sources)
+    if as_json:
+        write_findings(findings, sys.stdout)
+    else:
+        print_findings(findings, Console())
+    raise typer.Exit(int(any(finding.state == "error" for finding in findings)))
+
+
+@app.command()
+@reports_errors
+def tidy(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只说明会清理什么，不作改动")] = False, sources: Sources = None, home: Home = None,
+) -> None:
+    """清理过期的运行账、日志和遗留文件，并压缩工作文件。"""
+    from pipelines.upkeep.tidy import tidy as tidy_up
+    from serving.cli.upkeep import print_tidied
+
+    print_tidied(tidy_up(settings_of(home), datetime.now(UTC), sources, dry_run), Console(), dry_run)
 
 
 @app.command()

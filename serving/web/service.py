@@ -17,6 +17,7 @@ from serving.web.entrance import Entrance
 from serving.web.public import public_app
 from serving.web.report import report_router
 from serving.web.sessions import Sessions
+from serving.web.sources import sources_router
 from serving.web.staff.mounting import StaffRoute, staff_lifespan
 from serving.web.staff.view import Desk
 from serving.web.templating import Templates
@@ -37,6 +38,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     pages = PageRepository(store)
     app.include_router(report_router(settings))
     app.include_router(catalogue_router(store, templates))
+    app.include_router(sources_router(settings, sessions, templates))
     app.router.routes.append(StaffRoute(Desk(pages, WarehouseRepository(store), templates)))
 
     inner = app.router.lifespan_context

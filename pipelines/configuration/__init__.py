@@ -1,0 +1,1 @@
+"""Checking and trying a ``sources.yml`` before it is put into service."""
