@@ -19,6 +19,7 @@ from pipelines.defs.quality.checks import quality
 from pipelines.defs.resources import Platform, daily
 from pipelines.defs.sync.assets import raw
 from pipelines.defs.warehouse import assets as warehouse
+from pipelines.defs.watch import checks, sensors
 from pipelines.sources.service import run_lock
 
 JOB, PAST_DAYS = "city", "past_days"
@@ -28,16 +29,17 @@ def build(settings: Settings, platform: Platform | dg.ResourceDefinition) -> dg.
     """The graph for one home."""
     warnings.filterwarnings("ignore", category=dg.BetaWarning)  # backfill policies: ours run day by day
     days = daily(settings)
-    marts = warehouse.build(settings)
+    marts, policies = warehouse.build(settings), checks.policies(settings)
     mart_keys = sorted(key for key, group in marts.group_names_by_key.items() if group == "marts")
     past = dg.AssetSelection.groups(history.GROUP)
     city = dg.define_asset_job(JOB, selection=dg.AssetSelection.all() - past, description="全流程：同步、加工、检查、评分、发布")
     past_days = dg.define_asset_job(PAST_DAYS, selection=past, description="逐日重算过去的集市和得分，不影响当前快照")
     return dg.Definitions(
-        assets=[raw, marts, capability.build(days), *publish.build(days, mart_keys), history.build(settings)],
-        asset_checks=[quality],
+        assets=[checks.with_policies(raw, policies), marts, capability.build(days), *(checks.with_policies(one, policies) for one in publish.build(days, mart_keys)), history.build(settings)],
+        asset_checks=[quality, checks.sources_are_fresh],
         jobs=[city, past_days],
         schedules=[_every_night(settings)],
+        sensors=sensors.build(settings, JOB),
         resources={"platform": platform, "dbt": warehouse.dbt_resource()},
         executor=dg.in_process_executor,
     )

@@ -12,7 +12,6 @@ import duckdb
 import structlog
 
 from models.domain.contracts import SUBJECT_TITLES
-from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from pipelines.alerts.delivery import Undelivered, Webhook
 from pipelines.alerts.outbox import Outbox
@@ -70,25 +69,25 @@ def deliver(settings: Settings, webhook: Webhook | None = None) -> bool:
 
 
 def run_ended(
-    settings: Settings, error: BaseException | None, run_id: str | None = None, as_of: datetime | None = None, webhook: Webhook | None = None
+    settings: Settings, code: str | None, run_id: str | None = None, as_of: datetime | None = None, webhook: Webhook | None = None
 ) -> None:
     """Tell that a run failed, or that one succeeded after it.
 
     Args:
         settings: Home and webhook.
-        error: Why it failed, None when it did not. A run that was refused since another one is at work is none.
+        code: Code of the error with which it failed, None when it did not. A run that was refused since another one is
+            at work is none.
         run_id: The run, where it began.
         as_of: Instant on which it stands.
         webhook: Where to, in place of the settings'.
     """
-    code = error.code if isinstance(error, YiwangError) else None
     if code == _BUSY:
         return
-    if error is None:
+    if code is None:
         _tell(settings, [], [RUN], run_id, as_of, webhook)
         return
     kind: Kind = "check_failed" if code == _CHECK else "run_failed"
-    event = Event(_new_id(), kind, RUN, datetime.now(UTC), _FAILED[kind].format(code=code or type(error).__name__), run_id, as_of, code)
+    event = Event(_new_id(), kind, RUN, datetime.now(UTC), _FAILED[kind].format(code=code), run_id, as_of, code)
     alert(settings, event, webhook)
 
 

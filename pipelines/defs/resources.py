@@ -14,6 +14,8 @@ from models.domain.settings import Settings
 from pipelines.sources.service import SourceFile, load_sources
 
 AS_OF_TAG = "yiwang/as_of"
+TOLD_TAG = "yiwang/told"
+"""Marks the runs whose end the command line itself tells to alerts."""
 OWNERS = ["team:data-platform"]
 EACH_DAY = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 """A backfill runs day by day: each day stands on its own as_of."""

@@ -10,6 +10,7 @@ import duckdb
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from pipelines.definitions import JOB
+from pipelines.defs.resources import TOLD_TAG
 from pipelines.warehouse.books import failed_checks, latest_run
 
 _NO_SPACE = "No space left on device"
@@ -26,7 +27,7 @@ def execute(
     """
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     try:
-        job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, tags=tags, run_config=quiet)
+        job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, tags={TOLD_TAG: "true", **tags}, run_config=quiet)
     except YiwangError:
         raise
     except Exception as error:

@@ -15,6 +15,7 @@ from pipelines.definitions import JOB, build
 from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
 from pipelines.run.execution import execute, instance, named_errors, quietly
 from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of, unmapped_columns
+from pipelines.upkeep.watch import watched
 from pipelines.warehouse.books import is_published_as_it_stands, latest_run, mend, sync_counts
 from pipelines.warehouse.service import rules_fingerprint
 
@@ -62,7 +63,7 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
     stated = as_of or source_file.as_of_instant(settings.zone)
     if stated:
         partition_of(stated, settings)  # refuses an impossible day before any work
-    with run_lock(settings), quietly(settings), instance(settings) as dagster, named_errors(settings):
+    with watched(settings, sources), run_lock(settings), quietly(settings), instance(settings) as dagster, named_errors(settings):
         mend(settings)
         job = build(settings, platform).resolve_job_def(JOB)
         keys = job.asset_layer.executable_asset_keys

@@ -6,7 +6,8 @@ import dagster as dg
 
 from models.domain.contracts import SUBJECT_TITLES, SUBJECTS
 from pipelines.defs.resources import OWNERS, Platform
-from pipelines.sources.service import prepare, start_run, sync
+from pipelines.sources.service import start_run, sync
+from pipelines.upkeep.home import open_home
 
 
 @dg.multi_asset(
@@ -21,7 +22,7 @@ from pipelines.sources.service import prepare, start_run, sync
 def raw(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> Iterator[dg.MaterializeResult[None]]:
     """Reads what is new in each source and keeps it."""
     subjects = [key.path[-1] for key in context.selected_asset_keys]
-    prepare(platform.settings)
+    open_home(platform.settings)
     run = start_run(platform.settings)
     counts = sync(platform.settings, platform.source_file(), run, subjects, platform.progress)
     for subject in subjects:
