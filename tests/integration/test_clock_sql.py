@@ -192,6 +192,7 @@ def _write(city: City, path: Path) -> None:
             if n % 3 == 1:
                 matters.append({"source": "a", "matter_code": code, "type_code": "01", "promised_limit": 999})
         _load(connection, "matter", matters)
+        connection.execute("CREATE TABLE raw.matter_history AS SELECT *, 0 AS _known_to_seq FROM raw.matter LIMIT 0")
         cases, events = [], []
         for number, (matter_code, facts) in city.cases.items():
             case = {field.name: getattr(facts, field.name) for field in fields(facts) if field.name != "events"}

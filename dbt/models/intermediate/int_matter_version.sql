@@ -1,10 +1,38 @@
--- A raw matter may have a row for each version that its source sends (key in sources.yml). Here each holds from a day to a day.
-with begun as (
+-- A raw matter may have a row for each version that its source sends (key in sources.yml); of a source that sends the newest only, the
+-- replaced rows stand in the history. Here each version holds from a day to a day.
+with known as (
+    select *, 2147483647 as known_to from {{ source('raw', 'matter') }}
+    union all by name
+    select h.* exclude (_known_to_seq), h._known_to_seq as known_to
+    from {{ source('raw', 'matter_history') }} as h
+    where not h._is_deleted
+        and (h.source, h.matter_code) in (select source, matter_code from {{ ref('stg_matter') }})
+), placed as (
+    select *,
+        -- what was known later corrects or withdraws what begins on the same day or after it, and what has the same number
+        min(coalesce(effective_from, {{ first_day() }})) over (
+            partition by source, matter_code order by known_to desc, effective_from desc nulls last
+            rows between unbounded preceding and 1 preceding
+        ) as later_known_from,
+        row_number() over (partition by source, matter_code, version order by known_to desc, effective_from desc nulls last) as repeated
+    from known
+), version as (
+    select * exclude (known_to, later_known_from, repeated)
+    from placed
+    where not _is_deleted
+        and (
+            known_to = 2147483647
+            or (
+                coalesce(coalesce(effective_from, {{ first_day() }}) < later_known_from, true)
+                and (version is null or repeated = 1)
+            )
+        )
+), begun as (
     select *,
         -- one that ends before it begins was called off; it counts only where the matter has no other
         max(case when effective_to <= effective_from then 0 else 1 end) over (partition by source, matter_code) as has_sensible,
         case when effective_to <= effective_from then 0 else 1 end as is_sensible
-    from {{ ref('stg_matter') }}
+    from version
 ), ranked as (
     select * exclude (has_sensible, is_sensible),
         -- of versions that begin on the same day the later one holds
