@@ -8,7 +8,8 @@ spare the reading of the content, never the other way round.
 # ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -36,21 +37,51 @@ def list_files(source_file: SourceFile, source: Source) -> list[DataFile]:
     """The files of the source in the order of their names.
 
     Raises:
-        YiwangError: YW-SYNC-002 where there is none.
+        YiwangError: YW-SYNC-002 where there is none, YW-SYNC-004 where a name cannot be written down.
+    """
+    found = []
+    for path in sorted(_paths(source_file, source)):
+        try:
+            stat = path.stat()
+        except OSError:  # it vanished meanwhile, or its folder did
+            continue
+        inside = path.is_relative_to(source_file.folder)
+        shown = (path.relative_to(source_file.folder) if inside else path).as_posix()
+        file = DataFile(path=path, shown=shown, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+        try:
+            shown.encode()
+        except UnicodeEncodeError:
+            legible = replace(file, shown=shown.encode(errors="surrogateescape").decode("gb18030", "replace"))
+            raise unreadable(legible, "文件名不是 UTF-8 编码") from None
+        found.append(file)
+    if not found:
+        raise YiwangError("YW-SYNC-002", source=source.name, location=source.location)
+    return found
+
+
+def _paths(source_file: SourceFile, source: Source) -> Iterator[Path]:
+    """Files that ``location`` means: by a pattern, or all of known formats beneath a folder.
+
+    Hidden files and what Office leaves beside an open one (``~$…``) are meant only where the pattern names them so.
     """
     location = Path(source.location).expanduser()
     base = Path(location.anchor) if location.is_absolute() else source_file.folder
     pattern = str(location.relative_to(base)) if location.is_absolute() else str(location)
-    found = []
-    for path in sorted(base.glob(pattern)):
-        if path.is_file():
-            stat = path.stat()
-            inside = path.is_relative_to(source_file.folder)
-            shown = path.relative_to(source_file.folder) if inside else path
-            found.append(DataFile(path=path, shown=shown.as_posix(), size=stat.st_size, mtime_ns=stat.st_mtime_ns))
-    if not found:
-        raise YiwangError("YW-SYNC-002", source=source.name, location=source.location)
-    return found
+    suffixes: tuple[str, ...] = ("",)
+    if (base / location).is_dir():
+        from pipelines.sources.registry import formats
+
+        known = formats()
+        wanted = known.get(getattr(source, "format", None) or "")
+        suffixes = tuple(suffix for form in ([wanted] if wanted else known.values()) for suffix in form.suffixes)
+        base, pattern = base / location, "**/*"
+    elif re.search(r"[*?\[]", Path(pattern).name):  # a suffix may be written in capitals
+        pattern = re.sub(r"\.[A-Za-z]+(?=$|\.[A-Za-z]+$)", lambda m: re.sub("[A-Za-z]", lambda c: f"[{c[0].lower()}{c[0].upper()}]", m[0]), pattern)
+    asked_for = re.search(r"(^|/)[.~][^./]", pattern) is not None
+    for path in base.glob(pattern):
+        is_hidden = any(part.startswith((".", "~$")) and part != ".." for part in path.relative_to(base).parts)
+        if path.name.lower().endswith(suffixes) and path.is_file() and (asked_for or not is_hidden):
+            yield path
 
 
 def changed_files(reading: Reading, source: Source, files: Sequence[DataFile]) -> list[DataFile]:
@@ -64,7 +95,7 @@ def changed_files(reading: Reading, source: Source, files: Sequence[DataFile]) -
         file_id, size, mtime_ns, fingerprint = known.get(file.shown, (0, -1, -1, ""))
         if (size, mtime_ns) == (file.size, file.mtime_ns) and fingerprint.startswith(reading.digest):
             continue
-        current = f"{reading.digest}-{_content_digest(file.path)}"
+        current = f"{reading.digest}-{_content_digest(file)}"
         if current == fingerprint:
             reading.connection.execute("UPDATE ops.source_file SET mtime_ns = ? WHERE file_id = ?", [file.mtime_ns, file_id])
             continue
@@ -89,9 +120,21 @@ def _noted(reading: Reading, source: Source) -> list[tuple[str, int, int, int, s
     ).fetchall()
 
 
-def _content_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+def with_unchanged(reading: Reading, source: Source, files: Sequence[DataFile], changed: Sequence[DataFile]) -> list[DataFile]:
+    """All files: those that have changed, and the others with the number and fingerprint that they have."""
+    known = {row[0]: row for row in _noted(reading, source)}
+    anew = {file.shown: file for file in changed}
+    return [anew.get(file.shown) or replace(file, file_id=known[file.shown][1], fingerprint=known[file.shown][4]) for file in files]
+
+
+def _content_digest(file: DataFile) -> str:
+    try:
+        with file.path.open("rb") as content:
+            return hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except PermissionError as error:
+        raise unreadable(file, "没有读取的权限") from error
+    except FileNotFoundError as error:
+        raise unreadable(file, "列出之后被移走了") from error
 
 
 def unreadable(file: DataFile, detail: str) -> YiwangError:

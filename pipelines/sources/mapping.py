@@ -77,8 +77,12 @@ def used_columns(source: Source, available: Mapping[str, str]) -> set[str]:
     return used | ({source.deleted} if source.deleted else set())
 
 
-def select(source: Source, available: Mapping[str, str], relation: str) -> str:
-    """The SELECT over ``relation``, which has the ``available`` columns, ``_file_id`` and ``_file_row``."""
+def select(source: Source, available: Mapping[str, str], relation: str, faults: bool = False) -> str:
+    """The SELECT over ``relation``, which has the ``available`` columns, ``_file_id`` and ``_file_row``.
+
+    With ``faults`` it also has ``_fault``, the sentence for a row that its reader sets aside, and ``_line``, that row's
+    text where it could not be taken apart into columns.
+    """
     mapped = {field: spec for field, spec in origins(source, available).items() if not spec.column or spec.column in available}
     types = sql_columns(source.contract)
     # Three levels, so that each value is computed once: read (text or native), typed, then judged.
@@ -102,23 +106,28 @@ def select(source: Source, available: Mapping[str, str], relation: str) -> str:
 
     source_columns = ", ".join(f"{name(column)} AS {name('s.' + column)}" for column in available)
     levels = (
-        f"SELECT _file_id, _file_row, {source_columns}"
+        f"SELECT _file_id, _file_row, {'_fault, _line, ' if faults else ''}{source_columns}"
         + "".join(f", {value} AS {name(field)}" for field, value in read.items())
         + f" FROM {relation}"
     )
     values = ", ".join(f"{value} AS {name('t.' + field)}" for field, value in typed_values.items())
     judged = f"SELECT *, {values} FROM ({levels}) AS r"
     reason_code, reason = _reasons(source, suspects)
-    whole = ", ".join(f"{literal(column)}: {name('s.' + column)}" for column in available)
+    whole = "CAST(to_json({" + ", ".join(f"{literal(column)}: {name('s.' + column)}" for column in available) + "}) AS VARCHAR)"
+    masked = _masked(source, mapped, available)
+    if faults:
+        whole = f"CASE WHEN _line IS NULL THEN {whole} ELSE CAST(to_json({{'line': _line}}) AS VARCHAR) END"
+        masked = f"CASE WHEN _line IS NULL THEN {masked} ELSE '{{}}' END"
+        reason_code, reason = f"CASE WHEN _fault IS NOT NULL THEN 'not_parsed' ELSE {reason_code} END", f"coalesce(_fault, {reason})"
     stored = ", ".join(f"{expression} AS {name(column)}" for column, expression in _stored(source).items())
     is_deleted = 'coalesce("t._deleted", false)' if source.deleted else "false"
     return (
         f"SELECT {stored}, _file_id, _file_row, {is_deleted} AS _is_deleted, _reason_code, "
         f"CASE WHEN _reason_code IS NOT NULL THEN {reason} END AS _reason, "
         f"CASE WHEN _reason_code IS NOT NULL THEN {_record_key(source)} END AS _record_key, "
-        f"CASE WHEN _reason_code IS NOT NULL THEN coalesce({_hash('t.', source)}, md5(CAST(to_json({{{whole}}}) AS VARCHAR))) END AS _record_hash, "
-        f"CASE WHEN _reason_code IS NOT NULL THEN CAST(to_json({{{whole}}}) AS VARCHAR) END AS _raw, "
-        f"CASE WHEN _reason_code IS NOT NULL THEN {_masked(source, mapped, available)} END AS _raw_masked "
+        f"CASE WHEN _reason_code IS NOT NULL THEN coalesce({_hash('t.', source)}, md5({whole})) END AS _record_hash, "
+        f"CASE WHEN _reason_code IS NOT NULL THEN {whole} END AS _raw, "
+        f"CASE WHEN _reason_code IS NOT NULL THEN {masked} END AS _raw_masked "
         f"FROM (SELECT *, {reason_code} AS _reason_code FROM ({judged}))"
     )
 

@@ -135,7 +135,9 @@ class Reading:
         Args:
             part: Where the rows come from.
             columns: Column → DuckDB type; all batches have these columns, in this order and with types that fit.
-            batches: The rows; a column ``_file_row`` numbers them, else they are counted from ``first_row``.
+            batches: The rows; a column ``_file_row`` numbers them, else they are counted from ``first_row``. With
+                ``_file_id``, they come from several parts. With ``_fault`` and ``_line``, a row that has the former is
+                set aside with that sentence, ``_line`` is its text where it has no columns.
             first_row: Number of the first row.
         """
 
@@ -159,8 +161,9 @@ class Reading:
         reader = pa.RecordBatchReader.from_batches(first.schema, all_batches())
         self.connection.register("_incoming", reader)
         try:
-            relation = f"(SELECT *, {part.file_id}::INTEGER AS _file_id FROM _incoming)"  # noqa: S608 - a number
-            yield from typed(self.connection, select(self.source, columns, relation))
+            part_of_all = "" if "_file_id" in first.schema.names else f", {part.file_id}::INTEGER AS _file_id"
+            relation = f"(SELECT *{part_of_all} FROM _incoming)"  # noqa: S608 - a number
+            yield from typed(self.connection, select(self.source, columns, relation, faults="_fault" in first.schema.names))
         finally:
             self.connection.unregister("_incoming")
 

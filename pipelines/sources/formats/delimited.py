@@ -2,12 +2,10 @@
 
 # ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
 
-import codecs
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -15,12 +13,14 @@ import pyarrow as pa
 from pipelines.sources.config import Source
 from pipelines.sources.files import DataFile, path_literal, unreadable
 from pipelines.sources.formats import Format
+from pipelines.sources.formats.text import as_utf8, encoding_of, opened
 from pipelines.sources.kinds.file import FileSource
 from pipelines.sources.mapping import package_columns, select
 from pipelines.sources.reading import Reading, typed
 from pipelines.sources.store import literal, name
 
-_CHUNK = 1 << 22
+_LONGEST_HEADER = 1 << 20
+"""Characters; a first line beyond is no header."""
 _FAULTS = {
     "MISSING COLUMNS": "列数少于表头",
     "TOO MANY COLUMNS": "列数多于表头",
@@ -43,7 +43,7 @@ class Delimited(Format):
     """Text with one record a line, in the first line the names of the columns."""
 
     name = "csv"
-    suffixes = (".csv", ".txt", ".tsv")
+    suffixes = (".csv", ".txt", ".tsv", ".csv.gz", ".txt.gz", ".tsv.gz")
 
     def __init__(self, reading: Reading, source: FileSource, file: DataFile) -> None:
         super().__init__(reading, source, file)
@@ -102,12 +102,17 @@ def csv_form(source: FileSource, file: DataFile) -> CsvForm:
     Raises:
         YiwangError: YW-SYNC-004 where the encoding is unknown, a column has no name or two have the same.
     """
-    encoding = _encoding(source, file)
-    with file.path.open(encoding=encoding, newline="", errors="replace") as text:
-        first = next((line for line in text if line.strip()), "")
-        delimiter = source.delimiter or max(",\t;|", key=first.count)
-        text.seek(0)
-        header = [cell.strip() for cell in next((row for row in csv.reader(text, delimiter=delimiter) if row), [])]
+    encoding = encoding_of(source, file)
+    with io.TextIOWrapper(opened(file.path), encoding=encoding, newline="", errors="replace") as text:
+        head = text.read(_LONGEST_HEADER)
+    first = next((line for line in io.StringIO(head, newline="") if line.strip()), "")
+    if len(first) == _LONGEST_HEADER:
+        raise unreadable(file, "第一行太长，不是表头")
+    delimiter = source.delimiter or max(",\t;|", key=first.count)
+    try:
+        header = [cell.strip() for cell in next((row for row in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter) if row), [])]
+    except csv.Error:
+        raise unreadable(file, "第一行太长，不是表头") from None
     if not header:
         raise unreadable(file, "没有表头")
     if blank := [str(i) for i, cell in enumerate(header, 1) if not cell]:
@@ -116,60 +121,3 @@ def csv_form(source: FileSource, file: DataFile) -> CsvForm:
     if twice := sorted({cell for cell in header if lower.count(cell.lower()) > 1}):
         raise unreadable(file, f"列名重复：{'、'.join(twice)}")
     return CsvForm(encoding, delimiter, tuple(header))
-
-
-def _encoding(source: FileSource, file: DataFile) -> str:
-    if source.encoding is not None:
-        try:
-            codec = codecs.lookup(source.encoding).name
-        except LookupError:
-            raise unreadable(file, f"没有“{source.encoding}”这种编码") from None
-        if codec != "utf-8" and not _decodes(file.path, codec):
-            raise unreadable(file, f"内容不是 {source.encoding} 编码")
-        return "utf-8-sig" if codec == "utf-8" else codec
-    with file.path.open("rb") as head:
-        if head.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
-    if _decodes(file.path, "utf-8"):
-        return "utf-8-sig"
-    if _mostly_utf8(file.path):  # single broken lines: they are set aside, the file is read
-        return "utf-8-sig"
-    if _decodes(file.path, "gb18030"):
-        return "gb18030"
-    raise unreadable(file, "编码既不是 UTF-8 也不是 GB18030，请在 encoding 中写明")
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        for chunk in _chunks(path):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeError:
-        return False
-    return True
-
-
-def _mostly_utf8(path: Path) -> bool:
-    """Whether at least 19 of 20 characters beyond ASCII in the file's first megabytes are whole UTF-8."""
-    sample = b"".join(islice(_chunks(path), 2))
-    text = sample.decode("utf-8", errors="replace")
-    broken = text.count("\ufffd")
-    return sum(character > "\x7f" for character in text) >= 20 * broken
-
-
-def as_utf8(file: DataFile, encoding: str, folder: Path) -> Path:
-    """The file itself where it is UTF-8, else a copy of it in UTF-8 in ``folder`` (the caller removes it)."""
-    if encoding == "utf-8-sig":
-        return file.path
-    target = folder / f"{file.file_id}.utf8.csv"
-    with file.path.open(encoding=encoding, newline="") as text, target.open("w", encoding="utf-8", newline="") as copy:
-        while chunk := text.read(_CHUNK):
-            copy.write(chunk)
-    return target

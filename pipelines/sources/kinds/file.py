@@ -1,13 +1,14 @@
 """Files: folders and globs of Parquet, CSV, XLSX, JSON Lines and XES files, each read again when it has changed."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import Field, field_validator
 
 from pipelines.sources.config import Source
-from pipelines.sources.files import DataFile, changed_files, gone_files, list_files, unreadable
+from pipelines.sources.files import DataFile, changed_files, gone_files, list_files, unreadable, with_unchanged
 from pipelines.sources.formats import Format
 from pipelines.sources.reading import Load, Reading
 
@@ -20,6 +21,11 @@ class FileSource(Source):
     format: str | None = Field(None, description="Format of the files; default: by suffix.")
     encoding: str | None = Field(None, description="Encoding of CSV files; default: UTF-8 (or UTF-16 with its mark), else GB18030.")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="Delimiter of CSV files; default: found in the header.")
+    sheet: str | None = Field(None, min_length=1, description="Sheet of XLSX files, by name or by number from 1; default: the first that is not hidden.")
+    header_row: int | None = Field(None, ge=1, description="Row of XLSX files in which the names of the columns stand; default: found.")
+    records: str | None = Field(None, min_length=1, description="Path of the array of records in a JSON document, `data.items`; default: the document is the array, or each line is a record.")
+    rows: Literal["event", "trace"] = Field("event", description="What a row of XES files is: an event, with its trace's attributes as `case:<name>`, or a trace.")
+    defaults: bool = Field(False, description="Whether attributes that an event or trace of XES files lacks take the default that the log gives for them.")
 
     @field_validator("format")
     @classmethod
@@ -31,15 +37,24 @@ class FileSource(Source):
         return value
 
     def loads(self, reading: Reading) -> Iterator[Load]:
-        """All files that are new or have changed, in one load; files that are gone, where that deletes records."""
+        """All files that are new or have changed, in one load.
+
+        With ``vanished: delete`` the files together are the whole truth: as soon as one has changed or is gone, all are
+        read, since a record that left one file may stand in another.
+        """
+        for left in chain(reading.scratch.glob("*.rows"), reading.scratch.glob("*.utf8")):  # by a kill
+            left.unlink()
         listed = list_files(reading.source_file, self)
         files = changed_files(reading, self, listed)
         gone = gone_files(reading, self, listed) if self.vanished == "delete" else []
         if not files and not gone:
             return
-        readers = [self._format(file.path.suffix.lower(), reading, file) for file in files]
+        if self.vanished == "delete":
+            files = with_unchanged(reading, self, listed, files)
+        readers = [self._format(reading, file) for file in files]
         for reader in readers:
-            reading.check(reader.columns, reader.file.shown)
+            if reader.columns or reader.expected_rows() != 0:  # a file of records may have none, and no column then
+                reading.check(reader.columns, reader.file.shown)
         unmapped = sorted({column for reader in readers for column in reading.unmapped(reader.columns)})
         expected = [reader.expected_rows() for reader in readers]
 
@@ -53,13 +68,17 @@ class FileSource(Source):
         total = None if None in expected else sum(number or 0 for number in expected)
         yield Load(parts=[*files, *gone], rows=rows, unmapped=unmapped, expected_rows=total)
 
-    def _format(self, suffix: str, reading: Reading, file: DataFile) -> Format:
+    def _format(self, reading: Reading, file: DataFile) -> Format:
         from pipelines.sources.registry import formats
 
         known = formats()
-        found = known.get(self.format or "") or next((form for form in known.values() if suffix in form.suffixes), None)
+        name = file.path.name.lower()
+        found = known.get(self.format or "") or next((form for form in known.values() if name.endswith(form.suffixes)), None)
         if found is None:
             raise unreadable(file, f"看不出格式，请在 format 中写明 {'、'.join(sorted(known))} 之一")
         if file.size == 0:
             raise unreadable(file, "文件是空的")
-        return found(reading, self, file)
+        try:
+            return found(reading, self, file)
+        except (FileNotFoundError, PermissionError) as error:
+            raise unreadable(file, "没有读取的权限" if isinstance(error, PermissionError) else "列出之后被移走了") from error
