@@ -21,7 +21,7 @@ from serving.auth.service import SOURCES_EDIT, Principal, require
 from serving.web.catalogue import staff_page
 from serving.web.sessions import Sessions
 from serving.web.sources_process import ask
-from serving.web.sources_text import COMMON, LARGEST, NEW, Entry, content_of, entries, form_of, replace
+from serving.web.sources_text import COMMON, LARGEST, NEW, Entry, content_of, entries, form_of, is_deep, replace
 from serving.web.templating import Templates
 
 Text = Annotated[str, Form(max_length=LARGEST * 2)]
@@ -80,6 +80,9 @@ def sources_router(settings: Settings, sessions: Sessions, templates: Templates,
         draft.is_stale, draft.action = now != draft.base, action
         if len(draft.text) > LARGEST:
             draft.errors = [f"配置超过 {LARGEST:,} 个字符，请在服务器上编辑"]
+            return None
+        if is_deep(draft.text):
+            draft.errors = ["内容的括号嵌套太深"]
             return None
         try:
             if action == "try":

@@ -16,6 +16,7 @@ COMMON = ("name", "kind", "subject", "location", "key", "cursor", "deleted", "zo
 LARGEST = 300_000
 """Characters of a file that is edited by page."""
 NEW = "new"
+_DEEPEST = 40
 _WIDE = 4096
 
 
@@ -29,6 +30,7 @@ class Entry:
         start: Where its text begins.
         end: Where it ends, without what follows it.
         indent: Column in which it begins.
+        is_flow: It stands in a list in brackets.
     """
 
     number: int
@@ -36,6 +38,7 @@ class Entry:
     start: int
     end: int
     indent: int
+    is_flow: bool
 
     @property
     def location(self) -> str:
@@ -45,6 +48,8 @@ class Entry:
 
 def entries(text: str) -> list[Entry]:
     """The sources of a file; none where it is no YAML of that shape, for which the whole text must be edited."""
+    if is_deep(text):
+        return []
     try:
         root = yaml.compose(text, yaml.BaseLoader)
         content = yaml.load(text, yaml.BaseLoader)  # noqa: S506 - a BaseLoader makes text only
@@ -62,8 +67,20 @@ def entries(text: str) -> list[Entry]:
         if not isinstance(item, dict) or start <= before:  # an alias stands where its anchor does
             return []
         before = start
-        found.append(Entry(number, item, start, _without_tail(text, start, end), node.start_mark.column))
+        found.append(Entry(number, item, start, _without_tail(text, start, end), node.start_mark.column, nodes.flow_style is True))
     return found
+
+
+def is_deep(text: str) -> bool:
+    """Whether brackets stand in each other deeper than any configuration needs: YAML's reader slows down with the square of it."""
+    depth = deepest = 0
+    for character in text:
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth = max(0, depth - 1)
+    return deepest > _DEEPEST
 
 
 def replace(text: str, number: int | None, content: dict[str, Any]) -> str:
@@ -81,12 +98,15 @@ def replace(text: str, number: int | None, content: dict[str, Any]) -> str:
                 raise YiwangError("YW-SERVE-006", what="可以加入的来源列表（请用全文编辑）")
             return f"{begin}sources:\n- {_written(content, 2)}"
         last = known[-1]
+        if last.is_flow:
+            return f"{text[: last.end]}, {_flow(content)}{text[last.end :]}"
         head, tail = text[: last.end], text[last.end :]
         return f"{head}\n{' ' * max(0, last.indent - 2)}- {_written(content, last.indent)}{tail.lstrip(' ').removeprefix(chr(10))}"
     if not 0 <= number < len(known):
         raise YiwangError("YW-SERVE-006", what="此来源")
     entry = known[number]
-    return text[: entry.start] + _written(content, entry.indent).rstrip("\n") + text[entry.end :]
+    written = _flow(content) if entry.is_flow else _written(content, entry.indent).rstrip("\n")
+    return text[: entry.start] + written + text[entry.end :]
 
 
 def content_of(form: dict[str, str], rest: str) -> dict[str, Any]:
@@ -95,6 +115,8 @@ def content_of(form: dict[str, str], rest: str) -> dict[str, Any]:
     Raises:
         YiwangError: YW-SYNC-001 when the YAML is no mapping, or repeats a key of the form.
     """
+    if is_deep(rest):
+        raise YiwangError("YW-SYNC-001", path="其余设置", detail="括号嵌套太深")
     try:
         more = yaml.load(rest, yaml.BaseLoader)  # noqa: S506 - a BaseLoader makes text only
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -128,6 +150,10 @@ def _written(content: dict[str, Any], indent: int) -> str:
     """An entry's text, its first line without indentation."""
     first, *lines = _dump(content).splitlines() or ["{}"]
     return "\n".join([first, *(" " * indent + line for line in lines)]) + "\n"
+
+
+def _flow(content: dict[str, Any]) -> str:
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=1 << 30, default_flow_style=True).strip()
 
 
 def _dump(content: dict[str, Any]) -> str:
