@@ -3,23 +3,20 @@
 import fcntl
 import os
 import subprocess
-import sys
-from datetime import date
+import time
 from pathlib import Path
 
 import pytest
 
 from pipelines.sample.service import write_sample
-
-CITY_CASES, CITY_UNTIL = 1000, date(2026, 6, 29)
-YIWANG = str(Path(sys.executable).with_name("yiwang"))
+from tests.support.city import CASES, ENVIRONMENT, UNTIL, YIWANG
 
 
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after the first run of a city of 1,000 cases with planted errors; nobody writes into it (copy it).
 
-    It is built once for all workers; digests use the key ``a key for tests only``.
+    It is built once for all workers; digests use the key of ``tests.support.city``; ``seconds`` says how long the run took.
     """
     shared = tmp_path_factory.getbasetemp()
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
@@ -27,8 +24,9 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "city.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "snapshots" / "current.json").exists():
-            write_sample(home, cases=CITY_CASES, until=CITY_UNTIL, errors=0.02)
-            environment = {**os.environ, "YIWANG_DIGEST_KEY": "a key for tests only"}
-            done = subprocess.run([YIWANG, "run", "--home", str(home)], capture_output=True, text=True, check=False, env=environment)
+            write_sample(home, cases=CASES, until=UNTIL, errors=0.02)
+            started = time.monotonic()
+            done = subprocess.run([YIWANG, "run", "--home", str(home)], capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
             assert done.returncode == 0, done.stdout + done.stderr
+            (home / "seconds").write_text(str(time.monotonic() - started))
     return home

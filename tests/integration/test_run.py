@@ -6,8 +6,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,10 +19,9 @@ import pytest
 from models.domain.errors import YiwangError
 from pipelines.sample.service import write_sample
 from quality.service import CheckResult, check
+from tests.support.city import CASES, ENVIRONMENT, YIWANG
 
-YIWANG = str(Path(sys.executable).with_name("yiwang"))
-CASES = 1000
-UNTIL, NEXT_DAY = date(2026, 6, 29), date(2026, 6, 30)
+NEXT_DAY = date(2026, 6, 30)
 FACTS = ("fct_case", "fct_case_event", "fct_certificate", "fct_review", "dim_matter", "dim_department", "mart_department_day", "quarantine",
          "score_indicator_month", "score_department_month")
 BOOKS = {"_run_seq", "run_id", "as_of"}
@@ -36,8 +33,7 @@ def yiwang(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def environment() -> dict[str, str]:
-    """One key, so that digests agree between homes."""
-    return {**os.environ, "YIWANG_DIGEST_KEY": "a key for tests only"}
+    return {**os.environ, **ENVIRONMENT}
 
 
 def current(home: Path) -> Path:
@@ -66,15 +62,9 @@ def same(one: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def first(city: Path) -> Path:
     """A home after its first run."""
-    home = tmp_path_factory.mktemp("first")
-    write_sample(home, cases=CASES, until=UNTIL, errors=0.02)
-    started = time.monotonic()
-    done = yiwang(home, "run")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (home / "seconds").write_text(str(time.monotonic() - started))
-    return home
+    return city
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,10 @@
+"""The city of the shared home (fixture ``city`` of the integration tests) and how to call the command on a home."""
+
+import sys
+from datetime import date
+from pathlib import Path
+
+CASES, UNTIL = 1000, date(2026, 6, 29)
+ENVIRONMENT = {"YIWANG_DIGEST_KEY": "a key for tests only"}
+"""One key, so that digests agree between homes."""
+YIWANG = str(Path(sys.executable).with_name("yiwang"))
