@@ -1,7 +1,6 @@
 """Matters by version, departments and regions that are merged or split, areas whose streets change: by hand, on the built models."""
 
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb

@@ -94,12 +94,19 @@ _TABLES = {
     "dim_department": f"""
         SELECT 'sample' AS source, {_department('n')} AS department_code, '湘江新区' || name AS department_name,
             CASE WHEN n < 20 THEN 'bureau' ELSE 'street' END AS department_kind_code, '430104' AS region_code, n::INTEGER AS sort_order,
-            DATE '2024-01-01' AS effective_from
+            DATE '2024-01-01' AS effective_from, {_department('n')} AS current_code, 'current' AS succession_state
         FROM bureau""",
     "dim_region": """
         SELECT 'sample' AS source, printf('430104%03d', n) AS region_code, '街道' || n AS region_name, '430104' AS parent_code,
-            'street' AS region_level_code, DATE '2024-01-01' AS effective_from FROM range(1, 25) AS r(n)
-        UNION ALL SELECT 'sample', '430104', '岳麓区', NULL, 'county', DATE '2024-01-01'""",
+            'street' AS region_level_code, DATE '2024-01-01' AS effective_from, printf('430104%03d', n) AS current_code,
+            'current' AS succession_state FROM range(1, 25) AS r(n)
+        UNION ALL SELECT 'sample', '430104', '岳麓区', NULL, 'county', DATE '2024-01-01', '430104', 'current'""",
+    "bridge_area_region": """
+        SELECT 'XJXQ' AS area_code, printf('430104%03d', n) AS region_code, DATE '2024-01-01' AS valid_from,
+            printf('430104%03d', n) AS stated_region_code, true AS is_assumed FROM range(1, 25) AS r(n)""",
+    "dim_matter_version": """
+        SELECT 'sample' AS source, printf('M%04d', n) AS matter_code, '2024.1' AS version, DATE '2024-01-01' AS effective_from,
+            DATE '2024-01-01' AS valid_from, true AS is_current, 'active' AS matter_state_code FROM range({matters}) AS r(n)""",
     "dim_window": f"""
         SELECT 'sample' AS source, printf('W%03d', n) AS window_code, '综合窗口' || n AS window_name, {_department('n % 24')} AS department_code,
             '430104' AS region_code, '政务服务大厅' AS hall_name, (1 + n % 3)::INTEGER AS floor, n % 2 = 0 AS is_general FROM range(40) AS r(n)""",
