@@ -41,7 +41,7 @@ class Outbox:
         try:
             content = json.loads((self.folder / _OPEN).read_bytes())
             return {str(about): str(kind) for about, kind in content.items()}
-        except (FileNotFoundError, ValueError, AttributeError):  # damaged: at worst something is alerted once more
+        except (OSError, ValueError, AttributeError):  # none yet, or damaged: at worst something is alerted once more
             return {}
 
     def set_amiss(self, amiss: Mapping[str, str]) -> None:

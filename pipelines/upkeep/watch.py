@@ -1,5 +1,6 @@
 """Tells alerts how a run ended, and which sources are late after it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -31,10 +32,22 @@ def watched(settings: Settings, sources: Path | None = None) -> Iterator[None]:
         yield
     except Exception as error:
         last = _last_run(settings)
-        run_ended(settings, error.code if isinstance(error, YiwangError) else _OTHER, *(last if last != before else (None, None)))
+        with _harmless():
+            run_ended(settings, error.code if isinstance(error, YiwangError) else _OTHER, *(last if last != before else (None, None)))
         raise
-    run_ended(settings, None, *_last_run(settings))
-    judge_sources(settings, sources, *_last_run(settings))
+    with _harmless():
+        last = _last_run(settings)
+        run_ended(settings, None, *last)
+        judge_sources(settings, sources, *last)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Nothing that telling runs into may change how the run ends."""
+    try:
+        yield
+    except Exception as error:
+        logging.getLogger("yiwang.alerts").warning("alert_failed", exc_info=error)
 
 
 def judge_sources(settings: Settings, sources: Path | None = None, run_id: str | None = None, as_of: datetime | None = None) -> None:
