@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from models.domain.settings import Settings
+from tests.support import postgres as postgres_support
+from tests.support.postgres import Server
 from tests.support.snapshots import publish
 
 # A shared machine may be slow: a test fails for what it finds, never for how long it took.
@@ -31,3 +33,12 @@ def snapshot_settings(_published_home: Path, tmp_path: Path) -> Iterator[Setting
         (home / "snapshots" / file.name).hardlink_to(file)
     shutil.copy(_published_home / "snapshots" / "current.json", home / "snapshots")
     yield Settings(home=home)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server for the whole session; ``create()`` gives a test its own database."""
+    if (reason := postgres_support.missing()) is not None:
+        pytest.skip(reason)
+    with postgres_support.running() as server:
+        yield server

@@ -15,6 +15,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-SYNC-004": (HTTPStatus.UNPROCESSABLE_ENTITY, "文件 {path} 无法读取：{detail}。请重新导出该文件。"),
     "YW-SYNC-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "找不到数据源配置 {path}，请先运行 yiwang sample 或用 --sources 指定。"),
     "YW-SYNC-006": (HTTPStatus.UNPROCESSABLE_ENTITY, "数据源“{source}”的{subject}一次少了 {vanished} 条（原有 {there} 条），超过 vanished_limit，已停止删除；请核对来源，确属删除时调高该项。"),
+    "YW-SYNC-007": (HTTPStatus.SERVICE_UNAVAILABLE, "数据库来源“{source}”无法读取：{detail}；已读入的数据不受影响，处理后再次运行即从中断处继续。"),
     "YW-SYNC-008": (HTTPStatus.BAD_GATEWAY, "数据源“{source}”的接口 {url} {detail}。已读入的数据保留，下次同步接着读取。"),
     "YW-RUN-001": (HTTPStatus.CONFLICT, "目录 {home} 正被另一次运行占用（进程 {pid}），请等它结束后再试。"),
     "YW-RUN-002": (HTTPStatus.INTERNAL_SERVER_ERROR, "步骤“{step}”失败：{detail}。已发布的数据不受影响，改正后再次运行即可续跑。"),
