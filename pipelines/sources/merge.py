@@ -87,7 +87,7 @@ def merge_rows(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRe
             counts = _merge_records(connection, source, run, rows, manifest.says)
             counts["quarantined"] = _set_aside(connection, source, run, rows, manifest)
         if manifest.says == "keys" or (manifest.says == "whole" and source.vanished == "delete"):
-            counts["deleted"] += _delete_vanished(connection, source, run, rows)
+            counts["deleted"] += _delete_vanished(connection, source, run, rows, manifest.says)
         counts["rows_read"] = sum(counts.values())
         _note(connection, source, run, counts, manifest)
         connection.commit()
@@ -158,7 +158,9 @@ def _judge(connection: duckdb.DuckDBPyConnection, source: Source, rows: str, say
     compared = [*stored_columns(source.contract), "_is_deleted"]
     differs = " OR ".join(f"r.{name(column)} IS DISTINCT FROM s.{name(column)}" for column in compared)
     older = "(new_file.path < old_file.path)"
-    if source.cursor:
+    if says == "whole" and source.vanished == "delete":
+        older = "false"  # all files are in the load: what was read before is no longer there, however late it was
+    elif source.cursor:
         new, old = f"s.{name(source.cursor)}", f"r.{name(source.cursor)}"
         older = f"({new} < {old} OR ({new} IS NULL AND {old} IS NOT NULL) OR ({new} IS NOT DISTINCT FROM {old} AND {older}))"
     connection.execute(f"""
@@ -213,8 +215,10 @@ def _set_aside(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRe
     )
 
 
-def _delete_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> int:
+def _delete_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str, says: str) -> int:
     """Mark as deleted the records of the package's parts that it does not hold, good or set aside; how many.
+
+    A row that is set aside without a key may be any record of its part: none is deleted there until it is mended.
 
     Raises:
         YiwangError: YW-SYNC-006 where more vanished than the source's limit allows.
@@ -222,10 +226,12 @@ def _delete_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run:
     table = f"raw.{name(source.subject)}"
     own = f"r.source = {literal(source.name)} AND NOT r._is_deleted"
     same_key = " AND ".join(f"r.{name(key)} = s.{name(key)}" for key in source.keys)
+    keyless = " OR ".join(f"{name(key)} IS NULL" for key in source.keys)
+    unclear = f"SELECT _file_id FROM {rows} WHERE _reason_code IS NOT NULL AND ({keyless})" if says == "whole" else "SELECT NULL WHERE false"
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE _vanished AS
         SELECT r.rowid AS rid FROM {table} AS r
-        WHERE {own} AND r._file_id IN (SELECT file_id FROM _files)
+        WHERE {own} AND r._file_id IN (SELECT file_id FROM _files) AND r._file_id NOT IN ({unclear})
             AND NOT EXISTS (SELECT 1 FROM {rows} AS s WHERE s._reason_code IS NULL AND {same_key})
             AND {record_hash(source)} NOT IN (SELECT _record_hash FROM {rows} WHERE _reason_code IS NOT NULL)
     """)

@@ -36,6 +36,10 @@ class FileSource(Source):
             raise ValueError(f"取值不在允许的范围内，可用：{'、'.join(sorted(formats()))}")
         return value
 
+    def reads_same(self, other: Source) -> bool:
+        """Files of one place; of workbooks the same sheet, of documents the same array."""
+        return isinstance(other, FileSource) and (self.location, self.sheet, self.records) == (other.location, other.sheet, other.records)
+
     def loads(self, reading: Reading) -> Iterator[Load]:
         """All files that are new or have changed, in one load.
 
