@@ -1,6 +1,6 @@
 """The door of the doctor, and the registry of its checks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -20,16 +20,17 @@ IN_WAREHOUSE = ("warehouse", "version", "digest_key", "clock", "last_run")
 """Checks that open the warehouse, which its writer locks."""
 
 
-def examine(settings: Settings, now: datetime, sources: Path | None = None) -> list[Finding]:
+def examine(settings: Settings, now: datetime, sources: Path | None = None, checks: Iterable[str] = tuple(CHECKS)) -> list[Finding]:
     """Everything that the doctor finds; at least one finding for each check. Changes nothing.
 
     Args:
         settings: Home and settings.
         now: The moment of the examination.
         sources: Source configuration, ``sources.yml`` of the home when None.
+        checks: Only these.
     """
     look = Look(settings, sources or settings.home / "sources.yml", now)
-    return [finding for name in CHECKS for finding in _ask(name, look)]
+    return [finding for name in checks for finding in _ask(name, look)]
 
 
 def _ask(name: str, look: Look) -> Iterator[Finding]:

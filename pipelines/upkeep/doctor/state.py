@@ -35,18 +35,24 @@ def warehouse(look: Look) -> Iterator[Says]:
             format = dict(connection.execute("SELECT tags FROM duckdb_databases() WHERE database_name = current_database()").fetchall()[0][0])
             size, used, total = connection.execute("SELECT block_size * total_blocks, used_blocks, total_blocks FROM pragma_database_size()").fetchall()[0]
     except duckdb.Error as error:
-        if "not a valid DuckDB database file" in str(error) or "corrupt" in str(error).lower():
-            yield "error", f"工作文件 {look.settings.warehouse} 已损坏", "请恢复备份；或删除它后再次运行，数据会从数据源重新读取。"
-        elif "newer version" in str(error) or "version number" in str(error):
-            yield "error", f"工作文件的存储版本高于本机 DuckDB {duckdb.__version__}", "请按 constraints.txt 升级 duckdb。"
-        else:
-            yield "error", f"工作文件 {look.settings.warehouse} 打不开（{type(error).__name__}）", "请检查它是否被其他程序打开、权限是否正确。"
+        yield _why_closed(look, str(error))
         return
     said = f"工作文件 {size / 2**20:.0f} MiB，存储版本 {format.get('storage_version', '？')}，DuckDB {duckdb.__version__}"
     if total and size > 64 << 20 and used < total / 2:
         yield "warn", f"{said}，其中 {1 - used / total:.0%} 是空闲块", "执行 yiwang tidy 可以压缩它。"
     else:
         yield "ok", said
+
+
+def _why_closed(look: Look, error: str) -> Says:
+    path = look.settings.warehouse
+    if "Could not set lock" in error:
+        return "error", f"工作文件 {path} 正被其他程序打开", "请关闭那个程序（例如打开着它的 DuckDB 客户端）。"
+    if "Permission denied" in error:
+        return "error", f"没有权限打开工作文件 {path}", "请让运行用户可读写。"
+    if "version number" in error:
+        return "error", f"工作文件的存储版本高于本机 DuckDB {duckdb.__version__}", "请按 constraints.txt 升级 duckdb。"
+    return "error", f"工作文件 {path} 已损坏", "请恢复备份；或删除它后再次运行，数据会从数据源重新读取。"
 
 
 def version(look: Look) -> Iterator[Says]:
