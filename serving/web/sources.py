@@ -4,7 +4,6 @@ Whole pages without script. Nothing is saved that the check refuses, and nothing
 """
 
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -18,15 +17,14 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.configuration import ConfigurationFile
 from serving.auth.service import SOURCES_EDIT, Principal, require
+from serving.web import sources_process
 from serving.web.catalogue import staff_page
 from serving.web.sessions import Sessions
-from serving.web.sources_process import ask
 from serving.web.sources_text import COMMON, LARGEST, NEW, Entry, content_of, entries, form_of, is_deep, replace
 from serving.web.templating import Templates
 
 Text = Annotated[str, Form(max_length=LARGEST * 2)]
 Short = Annotated[str, Form(max_length=2000)]
-Ask = Callable[..., dict[str, Any]]
 _PURPOSE = "form of the configuration\0"
 
 
@@ -53,14 +51,13 @@ class _Draft:
     action: str = "check"
 
 
-def sources_router(settings: Settings, sessions: Sessions, templates: Templates, ask: Ask = ask) -> APIRouter:
+def sources_router(settings: Settings, sessions: Sessions, templates: Templates) -> APIRouter:
     """``/sources`` and what lies below, for principals that may edit the configuration.
 
     Args:
         settings: Home, and what an edited file may name.
         sessions: Seals the forms' tokens.
         templates: Renders the pages.
-        ask: Runs the check and the dry run.
     """
     router = APIRouter(include_in_schema=False, dependencies=[require(SOURCES_EDIT)])
     file = ConfigurationFile(settings.home)
@@ -86,11 +83,11 @@ def sources_router(settings: Settings, sessions: Sessions, templates: Templates,
             return None
         try:
             if action == "try":
-                answer = ask(settings, "try", draft.text, current, f"--source={source}", f"--subject={subject}")
+                answer = sources_process.ask(settings, "try", draft.text, current, f"--source={source}", f"--subject={subject}")
                 draft.errors = answer.get("errors", [])
                 draft.tried = None if draft.errors else answer
                 return None
-            draft.errors = ask(settings, "check", draft.text, current)["errors"]
+            draft.errors = sources_process.ask(settings, "check", draft.text, current)["errors"]
             draft.is_sound = not draft.errors
             if action == "save" and draft.is_sound:
                 file.save(draft.text, draft.base, _who(request), datetime.now(UTC))
@@ -156,7 +153,7 @@ def sources_router(settings: Settings, sessions: Sessions, templates: Templates,
         _from_our_page(request, sessions, token)
         text = file.version(name)
         try:
-            errors = ask(settings, "check", text, file.read()[0])["errors"]
+            errors = sources_process.ask(settings, "check", text, file.read()[0])["errors"]
             if not errors:
                 file.save(text, base, _who(request), datetime.now(UTC), "restore")
                 return RedirectResponse("/sources?saved=1", 303, {"cache-control": "no-store"})
