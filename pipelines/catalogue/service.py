@@ -122,7 +122,7 @@ def _sources(connection: duckdb.DuckDBPyConnection, path: Path, as_of: datetime,
     for source, subject in sorted({*configured, *held, *read}, key=lambda pair: (pair[0], order.index(pair[1]) if pair[1] in order else len(order))):
         entry, own = configured.get((source, subject)), held.get((source, subject), {})
         partitions = series.get((source, subject), {})
-        freshness, reason = _freshness(entry, own, partitions, as_of, data.rule.grace)
+        freshness, reason = verdict_of(entry, own, partitions, as_of, data.rule.grace)
         rows.append({
             "source": source, "subject": subject, "kind": entry.kind if entry else None, "location": location_of(entry, written) if entry else None,
             "owner": (getattr(entry, "owner", None) if entry else None) or data.owner, "is_configured": entry is not None,
@@ -163,10 +163,18 @@ def _read(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[s
     return {(row.pop("source"), row.pop("subject")): row for row in rows}
 
 
-def _freshness(
+def verdict_of(
     source: Source | None, held: Mapping[str, Any], partitions: Mapping[str, Any], as_of: datetime, grace: int
 ) -> tuple[str, str]:
-    """Verdict and one sentence for it: ``fresh``, ``stale``, ``empty`` or ``no_rule``."""
+    """Freshness of a source's subject and one sentence for it: ``fresh``, ``stale``, ``empty`` or ``no_rule``.
+
+    Args:
+        source: Its configuration, None where it is not configured any more.
+        held: ``row_count`` and ``newest_at``.
+        partitions: ``habit`` and ``missing_at_end``; empty for master data.
+        as_of: Instant on which the run stands.
+        grace: Partitions that may be missing at the end.
+    """
     if not held.get("row_count"):
         return "empty", "还没有读到任何记录"
     newest: datetime | None = held.get("newest_at")
