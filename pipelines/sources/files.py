@@ -64,7 +64,7 @@ def _paths(source_file: SourceFile, source: Source) -> Iterator[Path]:
 
     Hidden files and what Office leaves beside an open one (``~$…``) are meant only where the pattern names them so.
     """
-    location = Path(source.location).expanduser()
+    location = Path(source.location).expanduser() if source.location.startswith("~/") else Path(source.location)
     base = Path(location.anchor) if location.is_absolute() else source_file.folder
     pattern = str(location.relative_to(base)) if location.is_absolute() else str(location)
     suffixes: tuple[str, ...] = ("",)
