@@ -23,6 +23,7 @@ from pipelines.sources.store import literal, name
 from pipelines.sources.typing_sql import LONG_TERM, as_text, cast, trimmed, typed
 
 _TYPE_NAMES = {"TIMESTAMPTZ": "日期时间", "DATE": "日期", "INTEGER": "整数", "BOOLEAN": "是或否"}
+_LAST_DAYS = ("valid_to", "effective_to")
 _CODES = ("_code", "_codes", "_number", "_id")
 PACKAGE_COLUMNS = {
     "_file_id": "INTEGER",
@@ -138,12 +139,14 @@ def _read(source: Source, field: str, spec: FieldSpec, source_type: str, target:
     column = name(spec.column) if spec.column else literal(spec.constant)
     reversed_scale = field == "satisfaction_code" and source.satisfaction_direction == "best_is_5"
     if target != "VARCHAR" and plain:
-        if source_type == {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(target, target):
+        if source_type == {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(target, target) and target not in ("TIMESTAMPTZ", "DATE"):
             return column, None
+        if field in _LAST_DAYS and source_type in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
+            column = f"nullif({column}, 'infinity'::{source_type})"
         if direct := cast(f"r.{name(field)}", source_type, target):
             return column, direct
     value = as_text(column, source_type)
-    if field in ("valid_to", "effective_to"):
+    if field in _LAST_DAYS:
         value = f"(CASE WHEN {trimmed(value)} NOT IN {LONG_TERM!r} THEN {value} END)"
     if spec.codes:
         cases = " ".join(f"WHEN {literal(old)} THEN {literal(new)}" for old, new in spec.codes.items())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from models.domain.errors import YiwangError
@@ -145,7 +146,7 @@ class Reading:
             row = first_row
             for batch in batches:
                 if "_file_row" not in batch.schema.names:
-                    numbers = pa.array(range(row, row + batch.num_rows), pa.int64())
+                    numbers = pa.array(np.arange(row, row + batch.num_rows))
                     batch = pa.RecordBatch.from_arrays([*batch.columns, numbers], names=[*batch.schema.names, "_file_row"])
                 row += batch.num_rows
                 yield batch

@@ -62,11 +62,14 @@ def typed(text: str, target: str, formats: Sequence[str]) -> str:
 def cast(value: str, source_type: str, target: str) -> str | None:
     """A direct cast where source and target are both numbers, or both days or instants; None where text must be read.
 
+    Days and instants outside the years 1 to 9999, infinite ones among them, are null.
+
     An instant without zone is one of the connection's ``TimeZone``, and so is the day of an instant.
     """
     moments = ("DATE", "TIMESTAMP")
     if target in ("DATE", "TIMESTAMPTZ") and source_type.startswith(moments):
-        return f"TRY_CAST({value} AS {target})"
+        same = source_type == {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(target, target)
+        return _between_years(value if same else f"TRY_CAST({value} AS {target})", target)
     if target == "INTEGER" and source_type in ("TINYINT", "SMALLINT", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"):
         return f"TRY_CAST({value} AS INTEGER)"
     if target == "INTEGER" and source_type in ("DOUBLE", "FLOAT"):
@@ -86,7 +89,8 @@ def _parsed(value: str, target: str, formats: Sequence[str], usual: Sequence[str
 
 def _between_years(value: str, target: str) -> str:
     """Null outside the years 1 to 9999: 'infinity' and the like are no dates."""
-    return f"(CASE WHEN {value} BETWEEN {target} '0001-01-01' AND {target} '9999-12-31' THEN {value} END)"
+    last = "9999-12-31" if target == "DATE" else "9999-12-31 23:59:59.999999"
+    return f"(CASE WHEN {value} BETWEEN {target} '0001-01-01' AND {target} '{last}' THEN {value} END)"
 
 
 def _list(values: Sequence[str]) -> str:

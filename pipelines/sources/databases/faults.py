@@ -31,12 +31,16 @@ _CLASSES = {
 }
 _WORDS = (
     (r"no such table|undefined table|doesn't exist", _SENTENCES["42P01"]),
+    (r"statement timeout|语句.*超时|interrupted", _SENTENCES["57014"]),
+    (r"lock timeout|锁.*超时", _SENTENCES["55P03"]),
+    (r"read-only transaction|只读", _SENTENCES["25006"]),
+    (r"division by zero|out of range|invalid input|除以零", _CLASSES["22"]),
+    (r"conflict with recovery", _SENTENCES["40001"]),
     (r"no such column", _SENTENCES["42703"]),
     (r"unable to open database file|readonly|not authorized", "打不开数据库文件，请检查路径与读取权限"),
     (r"file is not a database|malformed|disk image", "文件不是 SQLite 数据库或已损坏，请重新取得该文件"),
     (r"database is locked|database table is locked", "数据库被其他程序锁住，等待超时，请稍后再试"),
     (r"syntax error|incomplete input", _CLASSES["42"]),
-    (r"interrupted", _SENTENCES["57014"]),
     (r"password|authentication|pg_hba|role \"|access denied|认证|口令", _CLASSES["28"]),
     (r"database \".*\" does not exist|unknown database", _SENTENCES["3D000"]),
     (r"too many (clients|connections)|connection slots", _SENTENCES["53300"]),

@@ -11,6 +11,7 @@ column: there the next sync steps back to where the reader stood before the olde
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,8 +31,12 @@ _NATIVE = {
 }  # fmt: skip
 """Types that Arrow and DuckDB hold exactly; the others are read as PostgreSQL's text, arrays as JSON."""
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # percent signs stay single
+LOCK_TIMEOUT = "60s"
+"""How long a table that somebody else has locked is waited for."""
 _UNSEEN = 3600.0
 """Seconds that a view is stepped back where the sessions of others are hidden from the reader."""
+_PAGE_BYTES = 256 * 2**20
+"""A page ends here even where it has fewer rows than it may."""
 _TEMPORAL = ("date", "timestamp", "timestamptz")
 _WRAP = 2**31 - 10**6
 # ADBC moves the epoch without looking whether a value is infinite, so that both infinities wrap around: Arrow type,
@@ -60,7 +65,7 @@ class Postgres:
         self._errors = (adbc.Error, OSError, pa.ArrowException)
         self._options = {
             "TimeZone": "UTC", "DateStyle": "ISO, YMD", "client_encoding": "UTF8", "extra_float_digits": "1",
-            "statement_timeout": str(int(timeout * 1000)), "lock_timeout": "60s", "idle_in_transaction_session_timeout": "0",
+            "statement_timeout": str(int(timeout * 1000)), "lock_timeout": LOCK_TIMEOUT, "idle_in_transaction_session_timeout": "0",
         }  # fmt: skip
         self._types: dict[str, str] = {}
         self._versioned: set[sa.FromClause] = set()
@@ -125,7 +130,16 @@ class Postgres:
         return {"from": seen[before[-1]][1] if before else None, "seen": seen[before[-1] if before else 0 :]}
 
     def pages(self, stream: Stream, at: Values | None, rows: int) -> Iterator[Page]:
-        """The rows behind ``at`` in order, cut from one stream of the snapshot."""
+        """The rows behind ``at`` in order; while a page is worked on, the next one is read."""
+        pages = self._pages(stream, at, rows)
+        with ThreadPoolExecutor(1, "postgres") as reader:
+            coming = reader.submit(next, pages, None)
+            while (page := coming.result()) is not None:
+                coming = reader.submit(next, pages, None)
+                yield page
+
+    def _pages(self, stream: Stream, at: Values | None, rows: int) -> Iterator[Page]:
+        """Pages cut from one stream of the snapshot."""
         order = names(stream.order)
         condition = sa.and_(order[0].is_not(None), sa.not_(self._out_of_order(stream)))
         if at is not None:
@@ -134,9 +148,9 @@ class Postgres:
         held: list[pa.RecordBatch] = []
         for batch in self._rows(query):
             held.append(batch)
-            while sum(b.num_rows for b in held) > rows:
-                table = pa.Table.from_batches(held)
-                if not (end := border(_same_as(table.select(list(stream.order)), rows), rows)):
+            while (count := sum(b.num_rows for b in held)) > rows or sum(b.nbytes for b in held) > _PAGE_BYTES:
+                table, size = pa.Table.from_batches(held), min(rows, count - 1)
+                if not size or not (end := border(_same_as(table.select(list(stream.order)), size), size)):
                     break
                 yield Page(table.slice(0, end).to_batches(), _position(table, stream.order, end - 1))
                 held = table.slice(end).to_batches()

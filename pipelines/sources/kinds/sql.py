@@ -44,7 +44,7 @@ class SqlSource(Source):
     table: str | None = Field(None, pattern=_TABLE, description="Table or view, schema-qualified where needed; this or `query`.")
     query: str | None = Field(None, description="A single SELECT without semicolon.")
     position: list[str] = Field([], description="Source columns by which it is read on; default: the column of `cursor`. Without either the whole is read in every sync.")
-    page_rows: int = Field(250_000, ge=1, le=5_000_000, description="Rows that are read and committed at a time.")
+    page_rows: int = Field(500_000, ge=1, le=5_000_000, description="Rows that are read and committed at a time.")
     deletions: Deletions | None = Field(None, description="Table of deleted records: `table`, `key` (columns) and `at` (column).")
     timeout: str = Field("1h", pattern=_DURATION, description="How long one statement may take: all that a sync reads of a table in order is one.")
     connect_timeout: str = Field("10s", pattern=_DURATION, description="How long connecting, or waiting for a locked SQLite file, may take.")
