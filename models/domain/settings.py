@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from models.domain.errors import YiwangError
 
-SECRETS = ("digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret")
+SECRETS = ("digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url")
 """Settings that are refused in ``yiwang.toml``."""
 
 
@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     keep_logs_days: int = Field(30, ge=1, description="Days for which `yiwang tidy` keeps logs and load packages of sources that are gone.")
     alert_webhook: SecretStr | None = Field(None, description="http(s) address to which alerts are posted; none: no alerts.")
     alert_secret: SecretStr | None = Field(None, description="Secret (16 or more characters) with which alerts are signed (HMAC-SHA256); none: they are not signed.")
+
+    database_url: SecretStr | None = Field(None, description="SQLAlchemy URL of the operational database, `postgresql://…` in production; none: an SQLite file in the home.")
 
     @field_validator("session_key")
     @classmethod

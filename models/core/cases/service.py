@@ -1,0 +1,222 @@
+"""The door to cases: open one, do something to it, what is to be done, what time brings about.
+
+The rules are the engine's (:mod:`models.core.processes.engine`); here a case is loaded, the engine asked, and state, events,
+tasks, outbox and audit are written in the caller's unit of work.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from models.core.processes.definition import Phase, Process
+from models.core.processes.engine import SYSTEM, CaseState, Command, Engine, Entry, Transition
+from models.core.processes.marking import Marking
+from models.core.work.service import Actor, Work, work
+from models.domain.calendar import work_calendar
+from models.domain.clock import Limits
+from models.domain.errors import YiwangError
+from models.store.operational.database import Database
+from models.store.operational.tables import CaseEvent, CaseFile, ProcessVersion, Task
+
+TIME = Actor("system", frozenset({SYSTEM}), authority="time")
+"""The platform itself, when time is up."""
+_PARSED: dict[str, Process] = {}
+
+
+def publish(now: Work, process: Process) -> None:
+    """Make a version of a process known to the store, so that cases may begin on it.
+
+    Raises:
+        YiwangError: YW-CORE-006 where the version is there with another content: what cases run on never changes.
+    """
+    body = process.model_dump(mode="json")
+    known = now.session.get(ProcessVersion, (process.process, process.version))
+    if known is not None:
+        if known.body != body:
+            raise YiwangError("YW-CORE-006", process=process.title, version=process.version)
+        return
+    now.session.add(ProcessVersion(process=process.process, number=process.version, kind=process.kind, body=body, digest=_digest(process), published_at=now.at))
+    now.record("process.published", f"process:{process.process}/{process.version}")
+
+
+def open_case(
+    now: Work, process: Process, case_number: str, unit_code: str, *, limits: Limits | None = None, matter: Mapping[str, str | None] | None = None,
+    applicant_id: UUID | None = None, agent_id: UUID | None = None, channel_code: str | None = None, region_code: str | None = None,
+    window_code: str | None = None, form: Mapping[str, Any] | None = None, is_commitment: bool = False, zone: str = "Asia/Shanghai",
+) -> CaseFile:
+    """A new case, not handed in yet.
+
+    Args:
+        now: The unit of work.
+        process: A published process.
+        case_number: Its number, unique.
+        unit_code: Unit that handles it.
+        limits: Limits of the matter, kept as they are today.
+        matter: ``code``, ``version`` and ``name``.
+        applicant_id: Party that applies.
+        agent_id: Party that acts for it.
+        channel_code: Channel (L.channel).
+        region_code: Region.
+        window_code: Window.
+        form: What is declared.
+        is_commitment: The applicant promises instead of proving.
+        zone: Zone of days.
+
+    Raises:
+        YiwangError: YW-CORE-003 where the process does not take the channel or a commitment.
+    """
+    if process.channels and channel_code not in process.channels:
+        raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过渠道 {channel_code} 申请")
+    if is_commitment and not process.rules.commitment:
+        raise YiwangError("YW-CORE-003", action="申请", detail="本事项不适用告知承诺")
+    limits, matter = limits or Limits(), matter or {}
+    state = _engine(process, limits, zone).new()
+    case = CaseFile(
+        id=now.new_id(), case_number=case_number, kind=process.kind, process=process.process, process_number=process.version,
+        matter_code=matter.get("code"), matter_version=matter.get("version"), matter_name=matter.get("name"), limits=asdict(limits),
+        applicant_id=applicant_id, agent_id=agent_id, unit_code=unit_code, region_code=region_code, window_code=window_code,
+        channel_code=channel_code, form=dict(form or {}), is_commitment=is_commitment, created_at=now.at, updated_at=now.at,
+        **_columns(state),
+    )  # fmt: skip
+    now.session.add(case)
+    now.session.flush()
+    _open_tasks(now, process, case, state.marking.open_steps)
+    now.record("case.opened", f"case:{case_number}", process=f"{process.process}/{process.version}")
+    return case
+
+
+def act(now: Work, case_id: UUID, command: Command, *, version: int | None = None, zone: str = "Asia/Shanghai") -> Transition:
+    """Do something to a case.
+
+    Args:
+        now: The unit of work; its actor is who acts.
+        case_id: The case.
+        command: What, when, why.
+        version: Version of the case that the actor saw; None where only the engine's judgement counts.
+        zone: Zone of days.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is no such case, YW-STORE-010 where it was changed since, YW-CORE-001, -002, -003 as the engine.
+    """
+    case, state, engine = _load(now.session, case_id, zone)
+    if version is not None and version != case.version:
+        raise YiwangError("YW-STORE-010")
+    transition = engine.apply(state, command)
+    _store(now, engine, case, state, transition)
+    return transition
+
+
+def settle(database: Database, at: datetime, limit: int = 200, zone: str = "Asia/Shanghai") -> int:
+    """Let what is due by itself happen: deemed acceptance, lapses, silence. Each case is a transaction of its own.
+
+    Returns:
+        Number of cases that moved; call again while it equals ``limit``.
+    """
+    with database.read() as session:
+        due = session.scalars(sa.select(CaseFile.id).where(CaseFile.next_timer_at <= at).order_by(CaseFile.next_timer_at).limit(limit)).all()
+    moved = 0
+    for case_id in due:
+        with work(database, TIME, at) as now:
+            case, state, engine = _load(now.session, case_id, zone)
+            transition = engine.settle(state, at)
+            if transition.entries:
+                _store(now, engine, case, state, transition)
+                moved += 1
+    return moved
+
+
+def tasks(session: Session, units: Sequence[str], roles: Sequence[str], limit: int = 50) -> Sequence[Task]:
+    """What holders of the roles in the units have to do, most urgent first; one query."""
+    query = sa.select(Task).where(Task.closed_at.is_(None), Task.unit_code.in_(units), Task.role.in_(roles))
+    return session.scalars(query.order_by(Task.due_on.is_(None), Task.due_on, Task.id).limit(limit)).all()
+
+
+def history(session: Session, case_id: UUID) -> Sequence[CaseEvent]:
+    """What was done to a case, in order."""
+    return session.scalars(sa.select(CaseEvent).where(CaseEvent.case_id == case_id).order_by(CaseEvent.sequence)).all()
+
+
+def _load(session: Session, case_id: UUID, zone: str) -> tuple[CaseFile, CaseState, Engine]:
+    case = session.scalars(sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None)).with_for_update()).one_or_none()
+    if case is None:
+        raise YiwangError("YW-STORE-011", what="办件", key=case_id)
+    published = session.get_one(ProcessVersion, (case.process, case.process_number))
+    if (process := _PARSED.get(published.digest)) is None:  # a version never changes: parse it once a process
+        process = _PARSED[published.digest] = Process.model_validate(published.body)
+    entries = tuple(_entry(event) for event in history(session, case_id))
+    state = CaseState(
+        Marking(Phase(case.phase), frozenset(case.open_steps), frozenset(case.waiting), case.is_corrected), entries, case.received_at, case.accepted_at,
+        case.is_deemed_accepted, case.completed_at, case.outcome_code, case.is_suspended, case.is_extended, tuple(case.missing),
+    )  # fmt: skip
+    return case, state, _engine(process, Limits(**case.limits), zone)
+
+
+def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transition: Transition) -> None:
+    state = transition.state
+    for column, value in _columns(state).items():
+        setattr(case, column, value)
+    timer = engine.next_timer(state)
+    case.next_timer_at = timer[1] if timer else None
+    case.due_on = engine.clocks(state, now.at).due_on
+    case.updated_at = now.at
+    for number, entry in enumerate(transition.entries, start=len(before.entries) + 1):
+        is_time = entry.role == SYSTEM
+        now.session.add(
+            CaseEvent(
+                case_id=case.id, sequence=number, activity=entry.activity, action=entry.action, step=entry.step, occurred_at=entry.at,
+                phase_before=entry.phase_before, phase_after=entry.phase_after, role=entry.role, actor=TIME.name if is_time else now.actor.name,
+                authority=TIME.authority if is_time else now.actor.authority, unit_code=case.unit_code, reason=entry.reason,
+                special_kind=entry.special_kind, special_code=entry.special_code, has_written_notice=entry.has_written_notice,
+                extension_days=entry.extension_days, missing=list(state.missing), documents=list(transition.documents), recorded_at=now.at,
+            )
+        )  # fmt: skip
+    if transition.ended:
+        closing = sa.update(Task).where(Task.case_id == case.id, Task.closed_at.is_(None), Task.step.in_(transition.ended))
+        now.session.execute(closing.values(closed_at=now.at, closed_by=now.actor.name))
+    _open_tasks(now, engine.process, case, transition.opened)
+    activities = [entry.activity for entry in transition.entries]
+    now.announce("case.moved", "case", str(case.id), case_number=case.case_number, kind=case.kind, phase=case.phase, activities=activities)
+    now.record("case.moved", f"case:{case.case_number}", actions=[entry.action for entry in transition.entries], phase=case.phase)
+    now.session.flush()
+
+
+def _open_tasks(now: Work, process: Process, case: CaseFile, steps: frozenset[str]) -> None:
+    for name in sorted(steps):
+        step = process.step(name)
+        now.session.add(
+            Task(
+                id=now.new_id(), case_id=case.id, step=name, role=step.role, unit_code=case.unit_code, assignee=None, opened_at=now.at,
+                due_on=case.due_on, closed_at=None, closed_by=None,
+            )
+        )  # fmt: skip
+
+
+def _columns(state: CaseState) -> dict[str, Any]:
+    return {
+        "phase": state.marking.phase.value, "open_steps": sorted(state.marking.open_steps), "waiting": sorted(state.marking.waiting),
+        "is_corrected": state.marking.is_corrected, "received_at": state.received_at, "accepted_at": state.accepted_at,
+        "is_deemed_accepted": state.is_deemed_accepted, "completed_at": state.completed_at, "outcome_code": state.outcome,
+        "is_suspended": state.is_suspended, "is_extended": state.is_extended, "missing": list(state.missing),
+    }  # fmt: skip
+
+
+def _entry(event: CaseEvent) -> Entry:
+    return Entry(
+        event.activity, event.action, event.occurred_at, Phase(event.phase_before), Phase(event.phase_after), event.role, event.step, event.reason,
+        event.special_kind, event.special_code, event.has_written_notice, event.extension_days,
+    )  # fmt: skip
+
+
+def _engine(process: Process, limits: Limits, zone: str) -> Engine:
+    return Engine(process, limits, work_calendar(), ZoneInfo(zone))
+
+
+def _digest(process: Process) -> str:
+    return hashlib.sha256(process.model_dump_json().encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""A unit of work: one transaction in which somebody changes something, with its audit and its announcements.
+
+Services take a :class:`Work`, change rows in its session and never commit: state, event, outbox and audit are written
+together or not at all. What does not belong here: whether the actor may (policy), and what is changed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
+
+from models.domain.errors import YiwangError
+from models.store.operational.database import Database
+from models.store.operational.tables import Audit, Idempotency, Outbox
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does something.
+
+    Attributes:
+        name: Identifier of the person, system or timer.
+        roles: Roles held for what is done.
+        unit_code: Organisation unit on whose behalf.
+        authority: On what the right rests, for the record: role and unit, or an authorisation.
+    """
+
+    name: str
+    roles: frozenset[str]
+    unit_code: str = ""
+    authority: str = ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One transaction of one actor.
+
+    Attributes:
+        session: The transaction.
+        actor: Who.
+        at: When: one instant for the whole.
+        is_postgresql: Positions are given before commits are ordered: rows carry their transaction.
+    """
+
+    session: Session
+    actor: Actor
+    at: datetime
+    is_postgresql: bool
+
+    def new_id(self) -> UUID:
+        """An identifier that sorts by time (UUIDv7, RFC 9562)."""
+        return uuid7(self.at)
+
+    def record(self, action: str, target: str, **detail: Any) -> None:
+        """Write down for the audit what is done; no personal data in clear."""
+        self.session.add(
+            Audit(
+                transaction=self._transaction(), at=self.at, actor=self.actor.name, authority=self.actor.authority, action=action,
+                target=target, detail=detail,
+            )
+        )  # fmt: skip
+
+    def announce(self, topic: str, aggregate: str, aggregate_id: str, **payload: Any) -> None:
+        """Tell the sync, webhooks and notifications, at least once, after the commit."""
+        self.session.add(
+            Outbox(
+                transaction=self._transaction(), event_id=self.new_id(), topic=topic, aggregate=aggregate, aggregate_id=aggregate_id,
+                payload=payload, created_at=self.at,
+            )
+        )  # fmt: skip
+
+    def answered(self, key: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What the same request with this key was answered, None when it is new.
+
+        Raises:
+            YiwangError: YW-CORE-005 where the key was used for another request.
+        """
+        known = self.session.get(Idempotency, (self.actor.name, key))
+        if known is None:
+            return None
+        if known.request_digest != _digest(request):
+            raise YiwangError("YW-CORE-005", key=key)
+        return known.answer
+
+    def answer(self, key: str, request: Mapping[str, Any], answer: dict[str, Any]) -> None:
+        """Keep the answer to a request; of two at once the second fails and reads the first's."""
+        self.session.add(Idempotency(actor=self.actor.name, key=key, request_digest=_digest(request), answer=answer, created_at=self.at))
+        self.session.flush()
+
+    def _transaction(self) -> Any:
+        return sa.text("pg_current_xact_id()::text::bigint") if self.is_postgresql else None
+
+
+@contextmanager
+def work(database: Database, actor: Actor, at: datetime) -> Iterator[Work]:
+    """Begin a unit of work; it is committed when the block ends well.
+
+    Raises:
+        YiwangError: YW-STORE-010 where somebody else was faster; YW-STORE-008 where the database is away.
+    """
+    try:
+        with database.write() as session:
+            yield Work(session, actor, at, not database.is_sqlite)
+    except StaleDataError as error:
+        raise YiwangError("YW-STORE-010") from error
+    except sa.exc.IntegrityError as error:
+        raise YiwangError("YW-STORE-010") from error
+
+
+def uuid7(at: datetime) -> UUID:
+    """A UUIDv7 of an instant (RFC 9562 §5.7)."""
+    value = int(at.timestamp() * 1000) << 80 | int.from_bytes(os.urandom(10))
+    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62)
+
+
+def _digest(request: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()
