@@ -18,7 +18,6 @@ from pipelines.sources import history
 from pipelines.sources.store import history_of, literal, name, versioned_tables
 
 _OLD_RUNS = "run_seq IN (FROM _old_run)"
-_LAST_NEWS = "SELECT max(run_seq) FROM ops.sync_count AS c WHERE rows_read > 0 AND c.source = sync_count.source AND c.subject = sync_count.subject"
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,8 @@ class Table:
     Attributes:
         title: What its rows are, in Chinese.
         table: The table.
-        where: Which rows go. ``_old_run`` (run_seq) and ``_old_run_id`` (run_id) hold the runs whose books are closed;
+        where: Which rows go. ``_old_run`` (run_seq) and ``_old_run_id`` (run_id) hold the runs whose books are closed, ``_last_news``
+            (run_seq, source, subject) the runs in which each source last brought rows;
             ``$deleted_seq`` is the last run whose deletions are old enough and in every mart.
     """
 
@@ -48,8 +48,8 @@ def tables() -> list[Table]:
         Table("检查结果", "masked.marts.check_result", "run_id IN (FROM _old_run_id)"),
         Table("未映射列", "ops.unmapped_column", "run_id IN (FROM _old_run_id)"),
         # what a source was last seen to bring stays: its freshness is told from it
-        Table("同步计数", "ops.sync_count", f"{_OLD_RUNS} AND run_seq IS DISTINCT FROM ({_LAST_NEWS})"),
-        Table("运行账", "ops.run", f"{_OLD_RUNS} AND run_seq NOT IN (SELECT run_seq FROM ops.sync_count)"),
+        Table("同步计数", "ops.sync_count", f"{_OLD_RUNS} AND (run_seq, source, subject) NOT IN (FROM _last_news)"),
+        Table("运行账", "ops.run", f"{_OLD_RUNS} AND run_seq NOT IN (SELECT run_seq FROM _last_news)"),
     ]
 
 
@@ -96,6 +96,9 @@ def _find_old_runs(connection: duckdb.DuckDBPyConnection, before: datetime, publ
         "AND NOT list_contains($published, run_id) AND run_seq < (SELECT max(run_seq) FROM ops.run) "
         "AND run_seq IS DISTINCT FROM (SELECT max(run_seq) FROM ops.run WHERE state = 'published')",
         {"before": before, "published": published},
+    )
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE _last_news AS SELECT max(run_seq) AS run_seq, source, subject FROM ops.sync_count WHERE rows_read > 0 GROUP BY ALL"
     )
     connection.execute("CREATE OR REPLACE TEMP TABLE _old_run AS SELECT run_seq FROM ops.run WHERE run_id IN (FROM _old_run_id)")
 
