@@ -33,6 +33,8 @@ PLANTED = """
     UPDATE raw.case_event SET _is_deleted = true WHERE case_number = 'n1';
     UPDATE raw.case_event SET occurred_at = TIMESTAMPTZ '2099-01-01 00:00:00+08' WHERE case_number = 'n2' AND sequence = 2;
     UPDATE raw."case" SET matter_code = 'NOWHERE' WHERE case_number = 'n3';
+    -- completed between PAST and NOW without a step then
+    UPDATE raw."case" SET completed_at = TIMESTAMPTZ '2026-03-02 10:00:00+08' WHERE case_number = 'n5';
     -- the same step three times, twice in a row; a step in the source's own words
     UPDATE raw.case_event SET activity_code = 'accepted' WHERE case_number = 'n4' AND sequence IN (1, 2, 4);
     UPDATE raw.case_event SET activity_code = NULL, activity = '现场踏勘→复核' WHERE case_number = 'n5' AND sequence = 2;
@@ -305,7 +307,6 @@ def test_paths(city: tuple[datetime, Marts]) -> None:
         assert (got.path or "") == "→".join(names)
         assert (got.step_count, got.repeat_count) == (len(names), len(names) - len(set(names)))
         assert got.self_loop_count == sum(one == other for one, other in zip(names, names[1:], strict=False))
-        assert got.is_completed == row["is_completed"]
         assert pd.isna(got.duration_days) if not names else got.duration_days == pytest.approx((max(times) - min(times)).total_seconds() / 86400, abs=2e-5)
     assert built.self_loop_count.max() >= 1 and built.repeat_count.max() >= 2
     assert built.later_at.notna().any() and built.path.str.contains("现场踏勘>复核").any()
@@ -418,11 +419,14 @@ def test_paths_follow_changes(home: Settings, cities: dict[datetime, Marts]) -> 
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute('UPDATE raw."case" SET _is_deleted = true, _run_seq = 2 WHERE case_number = ?', [gone])
         connection.execute("UPDATE raw.case_event SET activity_code = 'supervised', _run_seq = 2 WHERE case_number = ? AND sequence = 2", [changed])
-    dbt(home, NOW, "run", "--select", "int_case_path_touched", "int_case_path", run_seq=2)
-    carried = frames(home)["int_case_path"].set_index("case_number").sort_index()
+    dbt(home, NOW, "run", "--select", "int_case_path_touched", "int_case_path", "mart_matter_path", run_seq=2)
+    marts = frames(home)
+    carried = marts["int_case_path"].set_index("case_number").sort_index()
     steps = built.loc[changed].path.split("→")
     assert carried.loc[changed].path == "→".join([steps[0], "督办", *steps[2:]])
     rest = built.index.drop([changed, gone])
     pd.testing.assert_frame_equal(carried.drop(index=changed).drop(columns="_run_seq"), built.loc[rest].drop(columns="_run_seq"))
+    completed = [frame["mart_matter_path"].completed.sum() for frame in (marts, cities[NOW])]
+    assert completed[1] - completed[0] == is_true(cities[NOW]["fct_case"].set_index("case_number").loc[[gone]].is_completed).sum()
     written = carried.index[carried._run_seq == 2]
     assert changed in written and len(written) < len(carried) / 2

@@ -43,7 +43,7 @@ select
     c.case_number,
     c.matter_code,
     c.received_at,
-    coalesce(c.completed_at <= {{ as_of() }}, false) as is_completed,
+    c.completed_at,
     p.path,
     cast(coalesce(p.step_count, 0) as integer) as step_count,
     cast(coalesce(p.repeat_count, 0) as integer) as repeat_count,

@@ -1,5 +1,5 @@
 with walked as (
-    select matter_code, path, is_completed, step_count, repeat_count, self_loop_count, duration_days
+    select matter_code, path, coalesce(completed_at <= {{ as_of() }}, false) as is_completed, step_count, repeat_count, self_loop_count, duration_days
     from {{ ref('int_case_path') }}
     where coalesce(received_at <= {{ as_of() }}, true)
 ), variant as (
