@@ -25,11 +25,18 @@ from pipelines.sources.service import run_lock
 JOB, PAST_DAYS = "city", "past_days"
 
 
-def build(settings: Settings, platform: Platform | dg.ResourceDefinition) -> dg.Definitions:
-    """The graph for one home."""
+def build(settings: Settings, platform: Platform | dg.ResourceDefinition, tests: bool = True) -> dg.Definitions:
+    """The graph for one home.
+
+    Args:
+        settings: Home.
+        platform: What the stages share.
+        tests: Whether dbt's tests run. They do for whatever is published; a day made again from rows that passed them leaves
+            them out (the quality rules always run: their results are a mart).
+    """
     warnings.filterwarnings("ignore", category=dg.BetaWarning)  # backfill policies: ours run day by day
     days = daily(settings)
-    marts, policies = warehouse.build(settings), checks.policies(settings)
+    marts, policies = warehouse.build(settings, tests), checks.policies(settings)
     mart_keys = sorted(key for key, group in marts.group_names_by_key.items() if group == "marts")
     past = dg.AssetSelection.groups(history.GROUP)
     city = dg.define_asset_job(JOB, selection=dg.AssetSelection.all() - past, description="全流程：同步、加工、检查、评分、发布")

@@ -171,7 +171,7 @@ def _build(settings: Settings, scratch: Settings, run: RunRef, as_of: datetime, 
     """Everything of the job but the sync, in the scratch home, on a Dagster instance that is forgotten."""
     platform = Platform(scratch, sources or settings.home / "sources.yml", progress)
     with quietly(settings), named_errors(scratch), dg.DagsterInstance.ephemeral() as instance:
-        job = build(scratch, platform).resolve_job_def(JOB)
+        job = build(scratch, platform, tests=False).resolve_job_def(JOB)
         keys = [key for key in job.asset_layer.executable_asset_keys if key.path[0] != "raw"]
         set_as_of(scratch, run, as_of)
         execute(scratch, job, instance, keys, partition_of(as_of, scratch), {AS_OF_TAG: as_of.isoformat()})

@@ -63,11 +63,11 @@ class MartDigest:
 
 
 def note_publication(settings: Settings, run: RunRef, as_of: datetime) -> None:
-    """Write down that a run is about to be published: conditions, digests of its marts, partitions that it rewrote."""
+    """Write down that a run is about to be published: conditions and digests of its marts."""
     with warehouse(settings) as connection:
         digests = mart_digests(connection, "masked", run.run_id)
         connection.begin()
-        for table in ("publication", "mart_digest", "touched_partition"):
+        for table in ("publication", "mart_digest"):
             connection.execute(f"DELETE FROM ops.{table} WHERE run_seq = ?", [run.run_seq])
         connection.execute(
             "INSERT INTO ops.publication BY NAME SELECT ? AS run_seq, ? AS run_id, ?::TIMESTAMPTZ AS as_of, now() AS published_at, "

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
 
 from models.domain.settings import Settings
-from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, daily
+from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, daily, mart
 from pipelines.warehouse.books import latest_run
 from pipelines.warehouse.service import environment, executable, manifest, project_dir, target_dir, variables
+from pipelines.warehouse.touched import note_touched
 
 STAGE = "加工数据仓库"
 
@@ -27,23 +28,32 @@ class Translator(DagsterDbtTranslator):
         return OWNERS
 
 
-def build(settings: Settings) -> dg.AssetsDefinition:
-    """The dbt project as assets."""
+def build(settings: Settings, tests: bool = True) -> dg.AssetsDefinition:
+    """The dbt project as assets.
+
+    Args:
+        settings: Home.
+        tests: Whether dbt's tests run, as checks of the assets.
+    """
+    left_out = ["unit_test"] if tests else ["unit_test", "test"]
 
     @dbt_assets(
         manifest=manifest(settings), name="warehouse", partitions_def=daily(settings), backfill_policy=EACH_DAY,
-        dagster_dbt_translator=Translator(),
+        dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_asset_checks=tests)),
     )
     def warehouse(context: dg.AssetExecutionContext, dbt: DbtCliResource, platform: dg.ResourceParam[Platform]) -> Iterator[Any]:
         run = latest_run(platform.settings)
         as_of = as_of_of(context, platform.settings)
         os.environ.update(environment(platform.settings))
-        arguments = ["build", "--exclude-resource-type", "unit_test", "--vars", variables(platform.settings, run.run_id, run.run_seq, as_of)]
+        arguments = ["build", *(f"--exclude-resource-type={kind}" for kind in left_out), "--vars", variables(platform.settings, run.run_id, run.run_seq, as_of)]
         platform.progress.start(STAGE, len(context.selected_asset_keys))
         for event in dbt.cli(arguments, context=context, target_path=target_dir(platform.settings)).stream():
             if isinstance(event, dg.Output | dg.AssetMaterialization):
                 platform.progress.advance(STAGE)
             yield event
+        for name, touched in note_touched(platform.settings, run).items():
+            # an observation: the materialisation is told while dbt still holds the files
+            context.log_event(dg.AssetObservation(asset_key=mart(name), partition=context.partition_key, metadata=touched.metadata() | {"run_seq": run.run_seq}))
         platform.progress.finish(STAGE)
 
     return warehouse
