@@ -7,6 +7,7 @@ What does not belong here: counting by partition (:mod:`pipelines.catalogue.part
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -19,6 +20,7 @@ _SAID = r"^{title}( \(GB/T 39046 item [\d.]+\))?(, codes [AL]\.\w+)?(\. |\.?$)"
 """What a description repeats of title, item and codes, which have columns of their own."""
 _SUFFIXES = {"_masked": "（已脱敏）", "_digest": "（摘要）", "_is_valid": "是否有效"}
 _CJK = re.compile(r"[㐀-鿿]")
+_HISTORY = "_history"
 SOURCE = "source."
 """In front of a source's name in the lineage."""
 
@@ -154,10 +156,10 @@ def _column(product: Product, position: int, name: str, data: CatalogueFile) -> 
 
 def _spec(table: str, name: str) -> Column | None:
     """The contract's column: of the table's own subject, else of the only kind that all contracts with this field agree on."""
-    own = re.sub(r"^(raw\.|staging\.stg_|marts\.(fct|dim)_)", "", table)
+    own = re.sub(r"^(raw\.|staging\.stg_|marts\.(fct|dim)_)|_(history|version)$", "", table)
     if own in SUBJECTS:
-        return columns(SUBJECTS[own]).get(name)
-    found = {spec for contract in SUBJECTS.values() if (spec := columns(contract).get(name))}
+        return _specs()[own].get(name)
+    found = {spec for specs in _specs().values() if (spec := specs.get(name))}
     if len(found) == 1:
         return next(iter(found))
     # fields of one name differ between subjects: what they share holds, and personal data stays personal
@@ -171,10 +173,15 @@ def _spec(table: str, name: str) -> Column | None:
     return Column(titles.pop(), code_table=shared.pop() if len(shared) == 1 else None, personal=personal)
 
 
+@cache
+def _specs() -> dict[str, dict[str, Column]]:
+    return {subject: columns(contract) for subject, contract in SUBJECTS.items()}
+
+
 def _title(product: Product, data: CatalogueFile) -> str:
     layer, _, own = product.name.partition(".")
-    if layer == "raw" and own in SUBJECT_TITLES:
-        return f"{SUBJECT_TITLES[own]}（原始）"
+    if layer == "raw" and own.removesuffix(_HISTORY) in SUBJECT_TITLES:
+        return f"{SUBJECT_TITLES[own.removesuffix(_HISTORY)]}（{'被取代的' if own.endswith(_HISTORY) else '原始'}）"
     known = data.tables.get(own)
     return product.title or (known.title if known else own)
 
@@ -182,8 +189,9 @@ def _title(product: Product, data: CatalogueFile) -> str:
 def _grain(product: Product, data: CatalogueFile) -> str:
     """What one row is: in Chinese where the catalogue's data says it, else as dbt does."""
     layer, _, own = product.name.partition(".")
-    if layer == "raw" and own in SUBJECTS:
-        return f"每行一个数据源的一条{SUBJECT_TITLES[own]}记录，保持来源的样子"
+    if layer == "raw" and own.removesuffix(_HISTORY) in SUBJECTS:
+        what = SUBJECT_TITLES[own.removesuffix(_HISTORY)]
+        return f"每行一条被取代的{what}记录，及取代它的运行" if own.endswith(_HISTORY) else f"每行一个数据源的一条{what}记录，保持来源的样子"
     known = data.tables.get(own) if layer in ("staging", "intermediate", "marts") and product.name not in data.written else None
     return known.grain if known else product.description
 

@@ -20,7 +20,7 @@ into a zone than there are rows."""
 
 def counted(partitions: Mapping[str, PartitionSpec], catalog: str) -> str:
     """The query that counts rows by table, source and day; ``$zone`` is bound. Rows without a day have none."""
-    parts = []
+    parts = ["SELECT ''::VARCHAR AS table_name, ''::VARCHAR AS subject, ''::VARCHAR AS source, NULL::DATE AS day, 0::BIGINT AS n WHERE false"]
     for table, spec in partitions.items():
         if spec.day:
             day, rows = f"CASE WHEN isfinite({spec.day}) THEN {spec.day} END", f"{catalog}.{table}"
