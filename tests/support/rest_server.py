@@ -95,6 +95,7 @@ def serving(server: RestServer) -> Iterator[RestServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def log_message(self, *arguments: Any) -> None:
             pass
@@ -138,6 +139,7 @@ def serving(server: RestServer) -> Iterator[RestServer]:
                 for _ in range(1 if fault.status == -1 else 40):
                     try:
                         self.wfile.write(b'{"data": ')
+                        self.wfile.flush()
                     except OSError:
                         return
                     if fault.status == -2:

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.domain.errors import YiwangError
-from pipelines.sources.http.client import Answer, Client, Passing, Request
+from pipelines.sources.http.client import Answer, Client, Final, Passing, Request
 from pipelines.sources.http.listing import Listing, Resume
 from pipelines.sources.http.paging import Place, Reply
-from pipelines.sources.http.records import Broken, at, is_empty, parse, table
+from pipelines.sources.http.records import Ambiguous, Broken, at, is_empty, parse, table
 from pipelines.sources.http.since import micros, step_back
 from pipelines.sources.mapping import used_columns
 from pipelines.sources.reading import Load, Reading
@@ -43,6 +43,7 @@ class Reader:
         url: The address, variables filled in.
         params: The source's own parameters, variables filled in.
         body: The source's own JSON body, variables filled in.
+        secrets: What must not be kept.
         now: Microseconds since 1970.
     """
 
@@ -52,6 +53,7 @@ class Reader:
     url: httpx.URL
     params: Mapping[str, str]
     body: Mapping[str, Any]
+    secrets: frozenset[str]
     now: int
     _watermark: int | None = field(default=None, init=False)
     _began: int | None = field(default=None, init=False)
@@ -109,11 +111,7 @@ class Reader:
             try:
                 batch = table(records, self._wanted())
             except Broken as error:
-                detail = str(error)
-            else:
-                detail = ""
-            if detail:
-                self.client.fail(detail)
+                self.client.fail(str(error))
             available = dict.fromkeys(batch.schema.names, "VARCHAR")
             self.reading.check(available, part.shown)
             unmapped = self._unmapped(batch, available)
@@ -139,8 +137,9 @@ class Reader:
         if "url" not in place:
             return place
         url = self.url.join(place["url"])
-        for parameter in self.source.secret_params:
-            url = url.copy_remove_param(parameter)
+        for parameter, value in url.params.multi_items():
+            if any(secret in value for secret in self.secrets):
+                url = url.copy_remove_param(parameter)
         return {"url": url.raw_path.decode("ascii")}
 
     def _note(self, rows: pa.Table) -> None:
@@ -196,12 +195,10 @@ class Reader:
     def _read(self, answer: Answer) -> Reply:
         try:
             document = parse(answer.body, answer.headers)
+        except Ambiguous as error:
+            raise Final(str(error)) from None
         except Broken as error:
-            detail = str(error)
-        else:
-            detail = ""
-        if detail:
-            raise Passing(detail)
+            raise Passing(str(error)) from None
         records = at(document, self.source.records) if self.source.records else document
         if records is None and self.source.paging.total and str(at(document, self.source.paging.total)) == "0":
             records = []

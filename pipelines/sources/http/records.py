@@ -18,7 +18,7 @@ import pyarrow as pa
 MAX_COLUMNS = 2000
 _DEPTH = 10
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
-_RESERVED = {"_file_id", "_file_row"}
+_RESERVED = {"_file_id", "_file_row", "_fault", "_line"}
 
 
 class Number(str):
@@ -31,13 +31,18 @@ class Broken(Exception):
     """A body or a record that cannot be read; its text is the sentence for people."""
 
 
+class Ambiguous(Broken):
+    """What is wrong is wrong by design: asking again helps nothing."""
+
+
 def parse(body: bytes, headers: Mapping[str, str]) -> Any:
     """A JSON document; numbers as :class:`Number`.
 
     UTF-8 or UTF-16 (with or without mark) before what the header says, and GB18030 at last.
 
     Raises:
-        Broken: No JSON, or two members of one name.
+        Broken: No JSON.
+        Ambiguous: Two members of one name.
     """
     try:
         return json.loads(_text(body, _charset(headers)), parse_float=Number, parse_int=Number, parse_constant=_no_number, object_pairs_hook=_members)
@@ -71,7 +76,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Broken(f"的应答中有同名的键“{twice[:40]}”，无法判断取哪一个，请联系接口的管理方")
+        raise Ambiguous(f"的应答中有同名的键“{twice[:40]}”，无法判断取哪一个，请联系接口的管理方")
     return members
 
 

@@ -58,20 +58,23 @@ class RestSource(Source):
     def loads(self, reading: Reading) -> Iterator[Load]:
         """What changed since the last listing that was read to its end, a load for every ``commit_rows`` records."""
         url = self._address(reading)
-        headers = {key: self._filled(reading, "headers", value) for key, value in self.headers.items()}
+        secrets: set[str] = set()
+        headers = {key: self._filled(reading, "headers", value, secrets) for key, value in self.headers.items()}
         if self.token:
-            token = self._filled(reading, "token", self.token)
+            token = self._filled(reading, "token", self.token, secrets)
             headers[self.token_header] = f"Bearer {token}" if self.token_header.lower() == "authorization" else token
         if bad := [key for key, value in headers.items() if not (value.isascii() and value.isprintable())]:
             raise self._wrong(reading, f"请求头 {'、'.join(bad)} 的值含有不能发送的字符")
-        params = {key: self._filled(reading, "params", value) for key, value in self.params.items()}
-        body = _each_text(json.loads(self.body or "{}"), lambda text: self._filled(reading, "body", text))
+        params = {key: self._filled(reading, "params", value, secrets) for key, value in self.params.items()}
+        body = _each_text(json.loads(self.body or "{}"), lambda text: self._filled(reading, "body", text, secrets))
+        is_dry = reading.limit is not None
         with Client(
-            self.name, self.location, url, headers, timeout=self.timeout, rate=self.rate, clock=self.clock,
-            retries=self.retries if reading.limit is None else min(self.retries, 1),
+            self.name, self.location, url, headers, timeout=min(self.timeout, 20) if is_dry else self.timeout, rate=self.rate, clock=self.clock,
+            retries=min(self.retries, 1) if is_dry else self.retries,
             ca_file=reading.source_file.folder / self.ca_file if self.ca_file else None,
         ) as client:  # fmt: skip
-            yield from Reader(self, reading, client, url, params, body, micros(datetime.fromtimestamp(self.clock.time(), UTC))).loads()
+            now = micros(datetime.fromtimestamp(self.clock.time(), UTC))
+            yield from Reader(self, reading, client, url, params, body, frozenset(secrets), now).loads()
 
     def reads_same(self, other: Source) -> bool:
         """Whether both entries read the same list."""
@@ -89,19 +92,16 @@ class RestSource(Source):
             "since": self.since and self.since.send, "id": paging.id or self._column(self.keys[0]), "time": paging.time or self._column(self.cursor or ""),
         })  # fmt: skip
 
-    @property
-    def secret_params(self) -> list[str]:
-        """Parameters of the address whose values come from the environment."""
-        return [key for key, value in self.params.items() if _VARIABLE.search(value)]
-
     def _column(self, field: str) -> str:
         spec = self.fields.get(field)
         return spec.column if spec and spec.column else field
 
-    def _filled(self, reading: Reading, key: str, text: str) -> str:
+    def _filled(self, reading: Reading, key: str, text: str, secrets: set[str] | None = None) -> str:
         for variable in _VARIABLE.findall(text):
-            if not os.environ.get(variable):
+            if not os.environ.get(variable, "").strip():
                 raise self._wrong(reading, f"{key} 用到的环境变量 {variable} 没有设置")
+            if secrets is not None:
+                secrets.add(os.environ[variable].strip())
         return _VARIABLE.sub(lambda match: os.environ[match.group(1)].strip(), text)
 
     def _address(self, reading: Reading) -> httpx.URL:
