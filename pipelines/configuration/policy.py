@@ -16,6 +16,8 @@ from models.domain.locations import PLACEHOLDER, PREFIX
 from models.domain.settings import Settings
 
 _PATH_KINDS = frozenset({"file"})
+_FILE_KEYS = ("ca_file",)
+"""Keys beside ``location`` that name a file."""
 _BASE_KINDS = frozenset({"rest"})
 """Kinds to whose address a path may be added."""
 _OWN = (
@@ -45,6 +47,10 @@ def refusals(
         for key, text in _texts(entry):
             if bad := sorted({name for name in PLACEHOLDER.findall(text) if name not in allowed}):
                 found.append(f"{place}的 {key}：不能使用环境变量 {'、'.join(bad)}，可用的是以 {PREFIX} 开头或由管理员列入 source_variables 的")
+        for key in _FILE_KEYS:
+            text = entry.get(key)
+            if isinstance(text, str) and (reason := _path_refusal(settings, text, folder)):
+                found.append(f"{place}的 {key}：{reason}")
         kind, location = entry.get("kind", "file"), entry.get("location")
         if not isinstance(location, str) or (kind, location) in kept:
             continue

@@ -142,6 +142,14 @@ def test_an_address_of_the_environment_is_accepted(page: Check, monkeypatch: pyt
     assert any("不能写网络地址" in fault for fault in page({"kind": kind, "location": location, "next": "//evil.example/x"}))
 
 
+def test_other_keys_that_name_files_are_held_to_the_folders(page: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YIWANG_SOURCE_API", "https://api.city")
+    source = {"kind": "rest", "location": "${YIWANG_SOURCE_API}"}
+    assert any("ca_file" in fault for fault in page(source | {"ca_file": "/etc/shadow"}))
+    assert any("ca_file" in fault for fault in page(source | {"ca_file": "digest.key"}))
+    assert not any("ca_file" in fault for fault in page(source | {"ca_file": "inbox/ca.pem"}))
+
+
 def test_a_dry_run_shows_masked_rows_and_what_becomes_of_the_rest(home: Path) -> None:
     found = attempt(Settings(home=home), file({"location": "inbox/*.csv"}), home, "city", "case", current="")
     assert [row["case_number"] for row in found["rows"]] == ["A-1"]
