@@ -54,6 +54,8 @@ def compare(settings: Settings, scratch: Settings, publication: Publication) -> 
     found = [_difference(mart, digest, now.get(mart)) for mart, digest in sorted(then.items())]
     was = (publication.rules, publication.calendar, publication.zone, publication.engine)
     changed = [title for title, one, other in zip(_CONDITIONS, was, conditions(scratch), strict=True) if one != other]
+    if any(d and d.mart == "mart_sync_run" and d.rows_now is not None and d.rows_now < d.rows_then for d in found):
+        changed.append("更早的运行账已按保留期清理")
     return Verdict(len(then), tuple(difference for difference in found if difference), tuple(changed))
 
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from pipelines.sources.history import as_known
+from pipelines.sources.history import READ_BY_MODELS, as_known, replaced_until
 from pipelines.sources.service import prepare, run_lock
-from pipelines.sources.store import literal, name, versioned_tables, warehouse
+from pipelines.sources.store import history_of, literal, name, versioned_tables, warehouse
 from pipelines.warehouse.service import manifest, target_dir
 
 
@@ -53,9 +53,11 @@ def _copy(settings: Settings, scratch: Settings, known_to: int | None) -> None:
     with warehouse(scratch) as connection:
         connection.execute(f"ATTACH {literal(str(settings.warehouse))} AS live (READ_ONLY)")
         until = "" if known_to is None else f"WHERE run_seq <= {int(known_to)}"
+        latest = 2**31 - 1 if known_to is None else known_to
         for table in versioned_tables():
-            source = f"(FROM live.raw.{name(table)})" if known_to is None else as_known(table, known_to, "live")
-            connection.execute(f"INSERT INTO raw.{name(table)} BY NAME SELECT * FROM {source}")
+            connection.execute(f"INSERT INTO raw.{name(table)} BY NAME FROM {as_known(table, latest, 'live')}")
+        for table in READ_BY_MODELS:
+            connection.execute(f"INSERT INTO raw.{name(history_of(table))} BY NAME FROM {replaced_until(table, latest, 'live')}")
         for table in ("run", "sync_count", "source_file"):
             connection.execute(f"INSERT INTO ops.{table} BY NAME SELECT * FROM live.ops.{table} {until}")
         connection.execute("DETACH live")

@@ -14,6 +14,14 @@ import duckdb
 
 from pipelines.sources.store import history_of, name, versioned_tables
 
+READ_BY_MODELS = {"matter"}
+"""Tables whose history is data, not only memory: old cases are judged by the versions in it. It is never pruned."""
+
+
+def prunable() -> list[str]:
+    """Raw tables whose history may go once no run that knew it has to be reproduced."""
+    return [table for table in versioned_tables() if table not in READ_BY_MODELS]
+
 
 def keep_versions(connection: duckdb.DuckDBPyConnection, table: str, run_seq: int, condition: str) -> int:
     """Copies the versions that a run is about to replace into the history; to be called in the transaction that replaces them.
@@ -49,6 +57,11 @@ def as_known(table: str, run_seq: int, database: str = "") -> str:
     )
 
 
+def replaced_until(table: str, run_seq: int, database: str) -> str:
+    """A relation: the history of a raw table as it was when a run had synchronised; parameters as :func:`as_known`."""
+    return f"(FROM {name(database)}.raw.{name(history_of(table))} WHERE _known_to_seq <= {int(run_seq)})"
+
+
 def prune(connection: duckdb.DuckDBPyConnection, first_seq: int) -> int:
     """Removes the versions that no run from ``first_seq`` on knew; earlier runs can no longer be reproduced.
 
@@ -63,7 +76,7 @@ def prune(connection: duckdb.DuckDBPyConnection, first_seq: int) -> int:
     removed = 0
     connection.begin()
     try:
-        for table in versioned_tables():
+        for table in prunable():
             row = connection.execute(f"DELETE FROM raw.{name(history_of(table))} WHERE _known_to_seq <= {int(first_seq)}").fetchone()
             removed += int(row[0]) if row else 0
         for table in ("publication", "mart_digest", "touched_partition"):

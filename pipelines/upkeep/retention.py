@@ -15,7 +15,7 @@ import duckdb
 from models.domain.contracts import SUBJECTS
 from models.domain.settings import Settings
 from pipelines.sources import history
-from pipelines.sources.store import history_of, literal, name, versioned_tables
+from pipelines.sources.store import history_of, literal, name
 
 _OLD_RUNS = "run_seq IN (FROM _old_run)"
 
@@ -125,7 +125,7 @@ def _prune_history(connection: duckdb.DuckDBPyConnection, before: datetime, dry_
     if not dry_run:
         return history.prune(connection, first_seq)
     there = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw'").fetchall()}
-    kept = [table for table in map(history_of, versioned_tables()) if table in there]
+    kept = [table for table in map(history_of, history.prunable()) if table in there]
     if not kept:  # a home of an older program that no run has upgraded yet
         return 0
     counted = (f"SELECT count(*) AS n FROM raw.{name(table)} WHERE _known_to_seq <= {first_seq}" for table in kept)

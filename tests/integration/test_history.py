@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -17,7 +19,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from models.domain.settings import Settings
+from models.domain.settings import Settings, get_settings
 from pipelines.sample.service import write_sample
 from pipelines.sources import history
 from pipelines.sources.service import load_sources, prepare, start_run, sync
@@ -258,3 +260,101 @@ def test_a_correction_rewrites_only_the_partitions_it_touches(tmp_path: Path, ci
 def _digest(settings: Settings) -> dict[str, str]:
     with reading(settings.marts) as connection:
         return {mart: digest.digest for mart, digest in mart_digests(connection, "masked", "").items() if mart in ("fct_case", "mart_department_day")}
+
+
+# many days
+
+DAYS = [UNTIL - timedelta(days=n) for n in (2, 1, 0)]
+
+
+@pytest.mark.slow
+def test_a_backfill_goes_on_where_it_was_killed(tmp_path: Path, second: Path) -> None:
+    home = copied(second, tmp_path / "home")
+    shutil.rmtree(home / "history", ignore_errors=True)
+    before = current(home)
+    command = [YIWANG, "backfill", "--from", str(DAYS[0]), "--to", str(DAYS[-1]), "--home", str(home)]
+    process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT})
+    notes = home / "history"
+    while process.poll() is None and not list(notes.glob("*.json")):
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (done,) = notes.glob("*.json")
+    made = done.stat().st_mtime_ns
+    assert list((home / "work" / "replay").iterdir()), "the kill left a scratch home"
+    out = yiwang(home, "backfill", "--from", str(DAYS[0]), "--to", str(DAYS[-1]))
+    assert done.stat().st_mtime_ns == made, "a day that is there is not made again"
+    assert out.count("按现在所知") == 2 and out.count("按当时所知，与发布结果一致") == 1
+    assert sorted(path.stem for path in notes.glob("*.duckdb")) == [str(day) for day in DAYS]
+    assert not list((home / "work" / "replay").iterdir())
+    assert current(home) == before
+    stood = []
+    for day in DAYS:
+        with reading(notes / f"{day}.duckdb") as connection:
+            stood.append(connection.execute("SELECT max(date), (SELECT count(*) FROM marts.score_department_month) > 0 FROM marts.mart_department_day").fetchone())
+    assert stood == [(day, True) for day in DAYS]
+
+
+@pytest.mark.slow
+# dagster-dbt 0.29 uses what dagster 1.13 deprecates: https://github.com/dagster-io/dagster/issues/16417
+@pytest.mark.filterwarnings("ignore:AssetExecutionContext:DeprecationWarning")
+def test_dagster_makes_a_past_day_by_partition(tmp_path: Path, second: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a backfill of the job ``past_days`` does for each of its partitions; a day that still holds is not made again."""
+    import dagster as dg
+
+    from pipelines.definitions import PAST_DAYS, defs
+
+    monkeypatch.setenv("YIWANG_DIGEST_KEY", ENVIRONMENT["YIWANG_DIGEST_KEY"])
+    home = copied(second, tmp_path / "home")
+    monkeypatch.setenv("YIWANG_HOME", str(home))
+    get_settings.cache_clear()
+    try:
+        job = defs().resolve_job_def(PAST_DAYS)  # type: ignore[operator]
+        for _ in range(2):
+            with dg.DagsterInstance.ephemeral() as instance:
+                done = job.execute_in_process(instance=instance, partition_key=str(UNTIL))
+            (materialised,) = done.asset_materializations_for_node("past_day")
+            assert materialised.metadata["known"].value == "then"
+            assert materialised.metadata["reproduces_publication"].value == "True"
+    finally:
+        get_settings.cache_clear()
+
+
+@pytest.mark.slow
+def test_known_now_puts_todays_knowledge_of_a_past_day_into_service(tmp_path: Path, city: Path, second: Path) -> None:
+    home = copied(second, tmp_path / "home")
+    with reading(current(city)) as connection:
+        before = connection.execute("SELECT count(*) FROM marts.fct_review").fetchone()
+    out = yiwang(home, "run", "--as-of", str(UNTIL), "--known", "now")
+    assert "按现在所知计算。" in out
+    with reading(current(home)) as connection:
+        after = connection.execute("SELECT count(*) FROM marts.fct_review").fetchone()
+        connection.execute(f"ATTACH '{current(city)}' AS published (READ_ONLY)")
+        corrected = connection.execute(
+            "SELECT p.channel_code, n.channel_code FROM published.marts.fct_case AS p JOIN marts.fct_case AS n USING (source, case_number) "
+            "WHERE p.channel_code IS DISTINCT FROM n.channel_code"
+        ).fetchall()
+    assert before and after and after[0] < before[0]
+    assert ("2", "1") in corrected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["backfill", "--from", "2026-06-30", "--to", "2026-06-29"], "YW-RUN-020"),
+        (["backfill", "--from", "2026-06-01", "--to", "2026-06-29", "--every", "week"], "YW-RUN-020"),
+        (["backfill", "--from", "1999-01-01", "--to", "1999-01-01"], "YW-RUN-004"),
+        (["run", "--as-of", "2026-06-29", "--known", "later"], "YW-SERVE-005"),
+    ],
+)
+def test_bad_ranges_get_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = subprocess.run([YIWANG, *arguments, "--home", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_months_end_with_their_last_day() -> None:
+    from pipelines.replay.service import each
+
+    assert each(date(2026, 1, 30), date(2026, 3, 2), "month") == [date(2026, 1, 31), date(2026, 2, 28), date(2026, 3, 2)]
+    assert each(date(2026, 1, 30), date(2026, 2, 1)) == [date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 1)]
