@@ -95,6 +95,9 @@ def _graph(
         for parent in read_by_rules if written.upstream == "rules" else written.upstream:
             if parent in products or parent in data.written:
                 edges.setdefault((parent, name), "pipelines")
+    for subject in SUBJECTS:  # replaced rows come from the table in which they were replaced
+        if f"raw.{subject}_history" in products:
+            edges.setdefault((f"raw.{subject}", f"raw.{subject}_history"), "pipelines")
     for name in (f"marts.{table}" for table in SCHEMAS):
         products[name].types = {column.name: _SQL[str(column.type)] for column in SCHEMAS[name.partition(".")[2]]}
     for row in listed:

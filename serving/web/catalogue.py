@@ -1,6 +1,5 @@
 """数据目录: sources and whether they are fresh, tables and columns, lineage, partitions. Whole pages without script."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -64,11 +63,11 @@ def catalogue_router(store: SnapshotStore, templates: Templates) -> APIRouter:
     def show_lineage(request: Request, around: Name = "") -> Response:
         snapshot = store.in_service()
         whole = catalogue.lineage(snapshot)
-        shown = whole.around(around) if around else _without_catalogue(whole)
+        shown = whole.around(around) if around else whole
         upstream: dict[str, list[str]] = {row["table_name"]: [] for row in shown.products}
         for above, below in shown.edges:
             upstream[below].append(above)
-        return page(request, "catalogue_lineage.html", snapshot=snapshot, graph=graph(shown, around or None), around=around, products=whole.products, upstream=upstream)
+        return page(request, "catalogue_lineage.html", snapshot=snapshot, graph=graph(shown if around else _drawn(whole), around or None), around=around, products=whole.products, shown=shown.products, upstream=upstream)
 
     @router.get("/catalogue/partitions")
     def show_partitions(request: Request, table: Name = "", source: Name = "") -> Response:
@@ -94,9 +93,8 @@ def staff_page(request: Request, templates: Templates, template: str, status: in
     return HTMLResponse(templates.render(template, **values), status, {"content-security-policy": PAGE_POLICY, "cache-control": "no-store"})
 
 
-def _without_catalogue(lineage: Lineage) -> Lineage:
-    """The lineage without the catalogue's own tables, which are made from nearly everything."""
-    is_shown: Callable[[str], bool] = lambda name: not name.startswith("marts.catalogue_")  # noqa: E731
-    return Lineage(
-        [row for row in lineage.products if is_shown(row["table_name"])], [edge for edge in lineage.edges if is_shown(edge[0]) and is_shown(edge[1])]
-    )
+def _drawn(lineage: Lineage) -> Lineage:
+    """What the picture of everything leaves out: the catalogue's own tables, made from nearly everything, and what stands alone."""
+    edges = [edge for edge in lineage.edges if not any(name.startswith("marts.catalogue_") for name in edge)]
+    joined = {name for edge in edges for name in edge}
+    return Lineage([row for row in lineage.products if row["table_name"] in joined], edges)
