@@ -52,7 +52,8 @@ class Load:
         parts: Where the rows come from.
         rows: Gives the typed rows (the columns of :func:`mapping.package_columns`); called once.
         says: ``whole``: the rows are all that the parts hold. ``changes``: the rows are new versions beside what was read
-            before. ``keys``: the rows hold keys only, those of all records that the parts still have.
+            before. ``present``: as ``changes``, and each row is the one that its record has now, whatever its cursor says.
+            ``keys``: the rows hold keys only, those of all records that the parts still have.
         position: Where an incremental reader goes on; JSON; None leaves the old one.
         unmapped: Columns that nothing maps.
         expected_rows: How many rows the sync will read, on the first load, where that is known.
@@ -60,7 +61,7 @@ class Load:
 
     parts: Sequence[Part]
     rows: Callable[[], Iterator[pa.RecordBatch]]
-    says: Literal["whole", "changes", "keys"] = "whole"
+    says: Literal["whole", "changes", "present", "keys"] = "whole"
     position: Mapping[str, Any] | None = None
     unmapped: Sequence[str] = ()
     expected_rows: float | None = None
@@ -102,10 +103,10 @@ class Reading:
 
     def number(self, shown: str) -> int:
         """The number of a part, given once and for all."""
-        row = self.connection.execute(
+        rows = self.connection.execute(  # all of them: an unfinished result would bar the connection to what comes next
             "SELECT file_id FROM ops.source_file WHERE source = ? AND subject = ? AND path = ?", [self.source.name, self.source.subject, shown]
-        ).fetchone()
-        return int(row[0]) if row else self.new_number()
+        ).fetchall()
+        return int(rows[0][0]) if rows else self.new_number()
 
     def new_number(self) -> int:
         """The number of a part that was never read."""

@@ -117,7 +117,7 @@ def test_a_deletion_on_a_page_already_read_pulls_nothing_out_of_sight(name: str,
 def test_a_listing_that_never_rests_is_given_up_and_the_next_sync_reads_it(tmp_path: Path) -> None:
     with serving(RestServer(records=regions(60))) as server:
         server.before = lambda number: change(server, "move to the end", 0, 0, number)
-        readings = RestReadings.make(tmp_path)
+        readings = RestReadings(tmp_path, RestReadings.warehouse())
         with pytest.raises(YiwangError, match="不断变化"):
             readings.sync(rest(server, "page"))
         assert len(server.requests) < 100
@@ -136,7 +136,7 @@ def test_what_changes_while_the_list_is_read_comes_with_the_next_sync(tmp_path: 
                 server.records[22] |= {"manager": {"name": "后改"}, "updated_at": "2026-03-01T16:00:09+08:00"}
 
         server.before = changes
-        readings = RestReadings.make(tmp_path)
+        readings = RestReadings(tmp_path, RestReadings.warehouse())
         readings.sync(rest(server, "offset", since="since"))
         assert readings.records["C022"]["region_name"] == "后改" and readings.records["C000"]["region_name"] == "张三"
         readings.sync(rest(server, "offset", since="since"))

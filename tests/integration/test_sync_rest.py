@@ -1,29 +1,25 @@
-"""The REST connector against a real HTTP server that pages, changes, fails and throttles."""
+"""The REST connector in a home: counts, deletions, dry run, and a process that is killed while it reads.
 
-import json
+Run as a script, this file is the process that is killed.
+"""
+
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from models.domain.errors import YiwangError
+from models.domain.settings import Settings
 from pipelines.sources import service
 from pipelines.sources.kinds.rest import RestSource
-from tests.support.rest_server import FastClock, Fault, RestServer, bomb, serving
+from tests.support.rest_reading import regions, rest
+from tests.support.rest_server import FastClock, Fault, RestServer, serving
 from tests.support.sync import SyncHome, numbers
 
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")  # a dependency of dlt imports it
-
-FIELDS = {"case_number": "id", "applicant_name": {"column": "applicant.name", "optional": "true"}, "updated_at": "updated_at"}
-PAGINGS: dict[str, Any] = {
-    "page": {"by": "page", "size": "size", "total": "total"},
-    "page without total": {"by": "page", "size": "size"},
-    "offset": {"by": "offset", "size": "size"},
-    "link": {"by": "link", "size": "size"},
-    "cursor": {"by": "cursor", "next": "next_cursor", "size": "size"},
-    "keyset": {"by": "keyset", "after_id": "after", "size": "size"},
-}
 
 
 @pytest.fixture
@@ -32,74 +28,102 @@ def home(tmp_path: Path) -> SyncHome:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FastClock:
-    clock = FastClock()
-    monkeypatch.setattr(RestSource, "clock", clock)
-    return clock
-
-
-@pytest.fixture
-def server(clock: FastClock) -> Iterator[RestServer]:
-    with serving(RestServer(records=cases(23))) as server:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RestServer]:
+    monkeypatch.setattr(RestSource, "clock", FastClock())
+    with serving(RestServer(records=regions(23))) as server:
         yield server
 
 
-def cases(count: int, day: int = 1, **further: Any) -> list[dict[str, Any]]:
-    return [{"id": f"C{i:03}", "applicant": {"name": "张三"}, "updated_at": f"2026-03-{day:02}T08:{i // 60:02}:{i % 60:02}+08:00"} | further for i in range(count)]
+def stored(home: SyncHome) -> list[str]:
+    return home.rows("SELECT region_code FROM raw.region WHERE NOT _is_deleted ORDER BY 1")
 
 
-def rest(server: RestServer, paging: str = "page", **keys: Any) -> dict[str, Any]:
-    server.paging = paging.split()[0]
-    server.total = "without" not in paging
-    source = {
-        "subject": "case", "kind": "rest", "location": server.url, "records": "data.items", "paging": PAGINGS[paging], "page_size": 5, "commit_rows": 10,
-        "cursor": "updated_at", "fields": FIELDS, "timeout": 0.5,
-    }  # fmt: skip
-    return source | ({"since": "since"} if paging == "keyset" else {}) | keys
+def ids(server: RestServer) -> list[str]:
+    return sorted(record["id"] for record in server.records)
 
 
-def stored(home: SyncHome) -> list[Any]:
-    return home.rows('SELECT case_number FROM raw."case" WHERE NOT _is_deleted ORDER BY 1')
+def test_counts_from_sync_to_sync(home: SyncHome, server: RestServer) -> None:
+    source = rest(server, since="since", deleted="gone", commit_rows=1000)
+    server.records = [record | {"gone": "0", "more": {"x": 1}} for record in server.records]
+    server.records[7]["updated_at"] = "?"
+    home.configure(source)
+    count = home.one()
+    assert numbers(count) == {"rows_read": 23, "inserted": 22, "quarantined": 1} and count.unmapped == ("more.x",)
+    assert numbers(home.one()) == {"rows_read": 3, "unchanged": 2, "quarantined": 1}  # the last second, and one that states no time
+    server.records[7]["updated_at"] = "2026-03-02T00:00:00Z"
+    server.records[0] |= {"updated_at": "2026-03-02T00:00:01Z", "gone": "1"}
+    server.records[1] |= {"updated_at": "2026-03-02T00:00:02Z", "manager": {"name": "李四"}}
+    server.records[2] |= {"manager": {"name": "不提时间"}}  # changed without a time of change: beyond what the source says
+    assert numbers(home.one()) == {"rows_read": 5, "inserted": 1, "updated": 1, "deleted": 1, "unchanged": 2}
+    assert home.rows("SELECT count(*) FROM raw.quarantine") == [0]
+    assert stored(home) == ids(server)[1:]
+    home.configure(rest(server, commit_rows=1000, deleted="gone"))  # all again
+    assert numbers(home.one()) == {"rows_read": 23, "updated": 1, "unchanged": 22}
 
 
-def fails(home: SyncHome, code: str = "YW-SYNC-008") -> str:
+def test_vanished_records_go_only_after_a_whole_listing(home: SyncHome, server: RestServer) -> None:
+    source = rest(server, "page", vanished="delete", retries=0)
+    home.configure(source)
+    assert numbers(home.one()) == {"rows_read": 23, "inserted": 23}
+    del server.records[20:]
+    server.faults = {len(server.requests) + 4: Fault(500)}
+    with pytest.raises(YiwangError, match="HTTP 500"):
+        home.sync()
+    assert len(stored(home)) == 23
+    assert numbers(home.one())["deleted"] == 3
+    assert stored(home) == ids(server)
+    server.records = server.records[:3]
     with pytest.raises(YiwangError) as caught:
         home.sync()
-    assert caught.value.code == code
-    assert caught.value.__cause__ is None
-    return caught.value.message
+    assert caught.value.code == "YW-SYNC-006" and len(stored(home)) == 20
+    server.records = []
+    with pytest.raises(YiwangError) as caught:
+        home.sync()
+    assert caught.value.code == "YW-SYNC-006" and len(stored(home)) == 20
 
 
-# --- paging -----------------------------------------------------------------------------------------------
+def test_a_record_that_moves_out_of_sight_has_not_vanished(home: SyncHome, server: RestServer) -> None:
+    home.configure(rest(server, "page", vanished="delete", commit_rows=1000))
+    home.sync()
+    begun = len(server.requests)
+
+    def move(number: int) -> None:  # from the last page to the first, when the reader has left that
+        if number == begun + 3:
+            server.records.insert(0, server.records.pop() | {"updated_at": "2026-03-05T00:00:00Z"})
+
+    server.before = move
+    assert "deleted" not in numbers(home.one())
+    assert stored(home) == ids(server)
 
 
-@pytest.mark.parametrize("paging", PAGINGS)
-@pytest.mark.parametrize("count", [0, 1, 5, 23])
-def test_every_paging_reads_all_and_again_nothing_changes(home: SyncHome, server: RestServer, paging: str, count: int) -> None:
-    server.records = cases(count)
-    home.configure(rest(server, paging))
-    assert numbers(home.one()) == ({"rows_read": count, "inserted": count} if count else {})
-    assert stored(home) == [record["id"] for record in server.records]
-    again = numbers(home.one())
-    assert again.keys() <= {"rows_read", "unchanged"}
-    if paging == "keyset":  # reads again only what is as late as the last
-        assert again.get("rows_read", 0) == min(count, 2)
-    else:
-        assert again.get("rows_read", 0) == count
+def test_the_dry_run_shows_the_first_rows(home: SyncHome, server: RestServer) -> None:
+    home.configure(rest(server, vanished="delete"))
+    file = service.load_sources(home.yml)
+    shown = service.preview(home.settings, file, file.sources[0], limit=4)
+    assert [row["region_code"] for row in shown.rows] == ["C000", "C001", "C002", "C003"]
+    assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("paging", ["page", "page without total", "offset", "link"])
-def test_a_server_that_gives_smaller_pages_than_asked_for_loses_nothing(home: SyncHome, server: RestServer, paging: str) -> None:
-    server.cap = 4
-    home.configure(rest(server, paging))
-    assert numbers(home.one()) == {"rows_read": 23, "inserted": 23}
+@pytest.mark.parametrize(("paging", "request_number"), [("cursor", 4), ("page", 6)])
+def test_a_process_killed_while_it_reads_loses_nothing(tmp_path: Path, paging: str, request_number: int) -> None:
+    home = SyncHome.make(tmp_path)
+    with serving(RestServer(records=regions(23))) as server:
+        home.configure(rest(server, paging))
+        process = subprocess.Popen([sys.executable, __file__, str(tmp_path)], cwd=Path(__file__).parents[2])
+        server.before = lambda number: process.kill() if number == request_number else None
+        assert process.wait() == -signal.SIGKILL
+        assert 10 <= len(stored(home)) < 23
+        server.before = lambda number: None
+        count = home.one()
+        assert count.rows_read == 23 - 10 and stored(home) == ids(server)
+        assert sum(home.rows("SELECT rows_read FROM ops.sync_count")) == 23
+        again = home.one()
+        assert again.unchanged == again.rows_read
 
 
-def test_behind_the_end_a_server_may_repeat_the_last_page(home: SyncHome, server: RestServer) -> None:
-    server.wrap = True
-    home.configure(rest(server, "page without total"))
-    assert numbers(home.one()) == {"rows_read": 23, "inserted": 23}
-    server.records = cases(25)
-    assert "total" in fails(home)  # a full page that comes again may be the end or a server that ignores the number
-    home.configure(rest(server, "page"))
-    assert numbers(home.one()) == {"rows_read": 25, "unchanged": 25}
+def _main(folder: Path) -> None:
+    SyncHome(folder, Settings(home=folder / "home", threads=1, memory_limit="1GB")).sync()
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

@@ -63,13 +63,13 @@ class RestReadings:
     loads: list[Load] = field(default_factory=list)
     aside: list[dict[str, Any]] = field(default_factory=list)
 
-    @classmethod
-    def make(cls, folder: Path) -> "RestReadings":
-        """In an empty folder."""
+    @staticmethod
+    def warehouse() -> duckdb.DuckDBPyConnection:
+        """A warehouse in memory; several readings may share it, as they store nothing there."""
         connection = duckdb.connect(":memory:", config={"threads": 1})
         create_tables(connection)
         set_digest_key(connection, b"0123456789abcdef")
-        return cls(folder, connection)
+        return connection
 
     def configure(self, *sources: dict[str, Any]) -> SourceFile:
         """Write sources.yml and read it."""

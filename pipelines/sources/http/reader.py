@@ -227,11 +227,11 @@ class Reader:
         seen = pa.concat_tables(self._keys) if self._keys else None
         gone = f"SELECT 1 FROM raw.{name(source.subject)} AS r WHERE r.source = {literal(source.name)} AND NOT r._is_deleted"
         if seen is None:
-            return connection.execute(f"{gone} LIMIT 1").fetchone() is not None
+            return bool(connection.execute(f"{gone} LIMIT 1").fetchall())
         same_key = " AND ".join(f"r.{name(key)} = s.{name(key)}" for key in source.keys)
         connection.register("_seen", seen)
         try:
-            return connection.execute(f"{gone} AND NOT EXISTS (SELECT 1 FROM _seen AS s WHERE {same_key}) LIMIT 1").fetchone() is not None
+            return bool(connection.execute(f"{gone} AND NOT EXISTS (SELECT 1 FROM _seen AS s WHERE {same_key}) LIMIT 1").fetchall())
         finally:
             connection.unregister("_seen")
 
