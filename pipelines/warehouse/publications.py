@@ -105,11 +105,13 @@ def mart_digests(connection: duckdb.DuckDBPyConnection, database: str, run_id: s
 
 
 def _digest(connection: duckdb.DuckDBPyConnection, database: str, table: str, columns: list[str], run_id: str) -> MartDigest:
-    quoted = [f'"{column}"' for column in columns]
-    sums = ", ".join(f"sum(hash({column})::HUGEINT)::VARCHAR" for column in quoted)
+    names = [f"h{n}" for n in range(len(columns))]
+    hashes = ", ".join(f'hash("{column}") AS {name}' for name, column in zip(names, columns, strict=True))  # each value is hashed once
+    sums = ", ".join(f"sum({name}::HUGEINT)::VARCHAR" for name in names)
     where, parameters = ("WHERE run_id = ?", [run_id]) if table in _OF_ONE_RUN else ("", [])
     row = connection.execute(
-        f'SELECT count(*), sum(hash({", ".join(quoted)})::HUGEINT)::VARCHAR, {sums} FROM {database}.marts."{table}" {where}', parameters
+        f'SELECT count(*), sum(hash({", ".join(names)})::HUGEINT)::VARCHAR, {sums} FROM (SELECT {hashes} FROM {database}.marts."{table}" {where})',
+        parameters,
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate gives a row
     return MartDigest(row[0], row[1] or "0", {column: total or "0" for column, total in zip(columns, row[2:], strict=True)})
