@@ -83,6 +83,7 @@ def merge_rows(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRe
         connection.executemany("INSERT INTO _files VALUES (?, ?)", [file[:2] for file in manifest.files])
         if manifest.says == "keys":
             counts = dict.fromkeys(COUNTS[1:], 0)
+            _forget_vanished(connection, source, run, rows)
         else:
             counts = _merge_records(connection, source, run, rows, manifest.says)
             counts["quarantined"] = _set_aside(connection, source, run, rows, manifest)
@@ -158,7 +159,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, source: Source, rows: str, say
     compared = [*stored_columns(source.contract), "_is_deleted"]
     differs = " OR ".join(f"r.{name(column)} IS DISTINCT FROM s.{name(column)}" for column in compared)
     older = "(new_file.path < old_file.path)"
-    if says == "whole" and source.vanished == "delete":
+    if says == "present" or (says == "whole" and source.vanished == "delete"):
         older = "false"  # all files are in the load: what was read before is no longer there, however late it was
     elif source.cursor:
         new, old = f"s.{name(source.cursor)}", f"r.{name(source.cursor)}"
@@ -243,6 +244,19 @@ def _delete_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run:
     keep_versions(connection, source.subject, run.run_seq, gone)
     connection.execute(f"UPDATE {table} SET _is_deleted = true, _run_seq = {run.run_seq} WHERE {gone}")
     return vanished
+
+
+def _forget_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> None:
+    """Take out of the quarantine the records that the package's parts, whose keys it holds, do not have any more.
+
+    A row that was set aside without a readable key is known by all of its columns, not by its key: it stays.
+    """
+    replaced = (
+        f"source = {literal(source.name)} AND subject = {literal(source.subject)} AND file IN (SELECT path FROM _files) "
+        f"AND record_hash <> md5(raw) AND record_hash NOT IN (SELECT coalesce(_record_hash, {record_hash(source)}) FROM {rows})"
+    )
+    keep_versions(connection, QUARANTINE, run.run_seq, replaced)
+    connection.execute(f"DELETE FROM raw.{QUARANTINE} WHERE {replaced}")
 
 
 def _note(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, counts: dict[str, int], manifest: Manifest) -> None:

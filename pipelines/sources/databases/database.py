@@ -61,6 +61,9 @@ class Database(Protocol):
     def describe(self, relation: sa.FromClause) -> dict[str, str]:
         """Column → DuckDB type of what is read; begins the reading."""
 
+    def is_unique(self, relation: sa.FromClause, key: Sequence[str]) -> bool:
+        """Whether the database sees to it that there is one row for each key."""
+
     def all_rows(self, relation: sa.FromClause, columns: Sequence[str], limit: int | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, as they stand at one moment."""
 

@@ -74,6 +74,24 @@ class Dialect:
             raise fault(self._source, "query 中有两列同名，请用 AS 改名")
         return dict.fromkeys(columns, "VARCHAR")
 
+    def is_unique(self, relation: sa.FromClause, key: Sequence[str]) -> bool:
+        """Whether primary key, constraint or index of the table has no other columns than these."""
+        if not isinstance(relation, sa.TableClause):
+            return False
+        with self._faults():
+            inspector = sa.inspect(self._connection)
+            try:
+                indexes = [index for index in inspector.get_indexes(relation.name, relation.schema) if index["unique"] and not any(name.endswith("_where") for name in index.get("dialect_options", {}))]
+                groups: list[Any] = [
+                    inspector.get_pk_constraint(relation.name, relation.schema)["constrained_columns"],
+                    *(constraint["column_names"] for constraint in inspector.get_unique_constraints(relation.name, relation.schema)),
+                    *(index["column_names"] for index in indexes),
+                ]
+            except sa.exc.NoSuchTableError:  # a view
+                groups = []
+            self._connection.rollback()
+        return any(group and None not in group and set(group) <= set(key) for group in groups)
+
     def all_rows(self, relation: sa.FromClause, columns: Sequence[str], limit: int | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, in one transaction."""
         yield from self._rows(sa.select(*names(columns)).select_from(relation).limit(limit), columns)

@@ -6,7 +6,7 @@ Each load commits with the position behind it, so that a kill costs one page at 
 # ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -20,11 +20,12 @@ from pipelines.sources.store import literal, name
 
 MOST_ASIDE = 500
 """Records set aside that are looked up by key; where there are more, all rows are looked at again."""
+Says = Literal["changes", "present"]
 Mapped = Callable[[Part, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 def incremental(
-    reading: Reading, database: Database, stream: Stream, slot: str, shown: str, mapped: Mapped, page_rows: int, unmapped: Sequence[str], positions: dict[str, Any]
+    reading: Reading, database: Database, stream: Stream, slot: str, shown: str, mapped: Mapped, page_rows: int, unmapped: Sequence[str], positions: dict[str, Any], says: Says
 ) -> Iterator[Load]:
     """What is new in a stream since the position of the last sync.
 
@@ -38,6 +39,7 @@ def incremental(
         page_rows: Rows of a page.
         unmapped: Columns that nothing maps.
         positions: Positions of all streams of the source; changed while this goes on.
+        says: As :attr:`Load.says`.
     """
     saved = positions.get(slot) or {}
     at: Values | None = saved.get("at")
@@ -57,24 +59,24 @@ def incremental(
             # typed by themselves: what filters them asks the same connection
             numbered = batch.append_column("_file_row", pa.array(range(row, row + batch.num_rows), pa.int64()))
             row += batch.num_rows
-            yield from news(reading.connection, reading.source, list(mapped(part, iter([numbered]))))
+            yield from news(reading.connection, reading.source, list(mapped(part, iter([numbered]))), says)
 
     def position(at: Values | None) -> dict[str, Any]:
         positions[slot] = {"at": at, "memory": database.memory(stream, at, known)}
         return dict(positions)
 
     if first is not None:
-        yield Load(parts=[part], rows=rest_rows, says="changes", position=position(at), unmapped=unmapped)
+        yield Load(parts=[part], rows=rest_rows, says=says, position=position(at), unmapped=unmapped)
     pages = 0
     for page in database.pages(stream, at, page_rows):
         pages, at, part = pages + 1, page.at, reading.stream(shown)
         batches = page.batches
-        yield Load(parts=[part], rows=lambda part=part, batches=batches: mapped(part, iter(batches)), says="changes", position=position(at), unmapped=unmapped)  # type: ignore[misc]
+        yield Load(parts=[part], rows=lambda part=part, batches=batches: mapped(part, iter(batches)), says=says, position=position(at), unmapped=unmapped)  # type: ignore[misc]
     if not pages and (first is not None or position(at)[slot] != saved):
-        yield Load(parts=[reading.stream(shown)], rows=reading.nothing, says="changes", position=position(at))
+        yield Load(parts=[reading.stream(shown)], rows=reading.nothing, says=says, position=position(at))
 
 
-def news(connection: duckdb.DuckDBPyConnection, source: Source, batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def news(connection: duckdb.DuckDBPyConnection, source: Source, batches: list[pa.RecordBatch], says: Says) -> Iterator[pa.RecordBatch]:
     """Rows without those that say what is stored or set aside already, or that a later version has replaced.
 
     What is read again to be sure is no news, and must not be counted as such: a run without news ends early.
@@ -83,7 +85,7 @@ def news(connection: duckdb.DuckDBPyConnection, source: Source, batches: list[pa
         return
     keys = " AND ".join(f"r.{name(key)} = s.{name(key)}" for key in source.keys)
     same = " AND ".join(f"r.{name(column)} IS NOT DISTINCT FROM s.{name(column)}" for column in [*stored_columns(source.contract), "_is_deleted"])
-    if source.cursor:
+    if source.cursor and says != "present":
         new, old = f"s.{name(source.cursor)}", f"r.{name(source.cursor)}"
         same = f"(({same}) OR {old} > {new} OR ({new} IS NULL AND {old} IS NOT NULL))"
     own = f"source = {literal(source.name)}"

@@ -102,6 +102,19 @@ class Postgres:
         self._types |= types
         return {column: _NATIVE.get(kind, "VARCHAR") for column, kind in types.items()}
 
+    def is_unique(self, relation: sa.FromClause, key: Sequence[str]) -> bool:
+        """Whether a unique index of the table has no other columns than these."""
+        if not isinstance(relation, sa.TableClause):
+            return False
+        wanted = ", ".join(_literal(column) for column in key)
+        with self._faults():
+            found = self._all(
+                "SELECT EXISTS (SELECT 1 FROM pg_index AS i WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL "
+                f"AND i.indrelid = to_regclass({_quoted(relation)}) AND NOT EXISTS (SELECT 1 FROM pg_attribute AS a WHERE a.attrelid = i.indrelid "
+                f"AND a.attnum = ANY (i.indkey) AND a.attname::text <> ALL (ARRAY[{wanted}]::text[])))"
+            )
+        return bool(found[0][0])
+
     def all_rows(self, relation: sa.FromClause, columns: Sequence[str], limit: int | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, as they stand in the snapshot."""
         yield from self._rows(sa.select(*self._read(columns)).select_from(relation).limit(limit))
@@ -195,11 +208,10 @@ class Postgres:
 
     def _has_xmin(self, table: sa.TableClause) -> bool:
         """Whether each row has a transaction: heap tables and materialised views; of partitions, all of them."""
-        quoted = _DIALECT.identifier_preparer.format_table(table)
         found = self._all(
             "SELECT c.relkind IN ('r', 'm') AND a.amname = 'heap' OR c.relkind = 'p' AND NOT EXISTS "
             "(SELECT 1 FROM pg_partition_tree(c.oid) AS t JOIN pg_class AS p ON p.oid = t.relid WHERE p.relkind = 'f') "
-            f"FROM pg_class AS c LEFT JOIN pg_am AS a ON a.oid = c.relam WHERE c.oid = to_regclass({_literal(quoted)})"
+            f"FROM pg_class AS c LEFT JOIN pg_am AS a ON a.oid = c.relam WHERE c.oid = to_regclass({_quoted(table)})"
         )
         return bool(found and found[0][0])
 
@@ -285,6 +297,10 @@ class Postgres:
 
 def _sql(query: sa.Select[Any]) -> str:
     return str(query.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+
+
+def _quoted(table: sa.TableClause) -> str:
+    return _literal(_DIALECT.identifier_preparer.format_table(table))
 
 
 def _literal(value: str) -> str:

@@ -15,7 +15,7 @@ from models.domain.schema import sql_columns
 from pipelines.sources.config import FieldSpec, Source
 from pipelines.sources.databases.database import Database, Stream, relation
 from pipelines.sources.databases.faults import fault
-from pipelines.sources.databases.incremental import incremental, set_aside
+from pipelines.sources.databases.incremental import Says, incremental, set_aside
 from pipelines.sources.mapping import origins, used_columns
 from pipelines.sources.reading import Load, Part, Reading
 from pipelines.sources.store import literal, name
@@ -112,8 +112,12 @@ class SqlSource(Source):
                 relation=rows, columns=list(columns), order=[*order, *(column for column in dict.fromkeys(key) if column not in order)],
                 is_time=kinds.get(order[0]) in ("TIMESTAMPTZ", "DATE"), zone=self.zone, look_back=_seconds(self.look_back), aside=set_aside(reading, key), key=key,
             )  # fmt: skip
+            # One row a record is what the record is now, though its cursor may have gone back: a transaction that began
+            # before another may have written after it.
+            is_present = len(key) == len(self.keys) and not any(self.fields[field].codes for field in self.keys if field in self.fields)
+            says: Says = "present" if is_present and database.is_unique(rows, key) else "changes"
             page_rows = min(self.page_rows, reading.limit or self.page_rows)
-            yield from incremental(reading, database, stream, "rows", self._shown, mapped, page_rows, unmapped, positions)
+            yield from incremental(reading, database, stream, "rows", self._shown, mapped, page_rows, unmapped, positions, says)
             if self.vanished == "delete" and reading.limit is None:
                 yield self._keys_left(reading, database, rows, {column: available[column] for column in [*key, *([self.deleted] if self.deleted else [])]})
 
@@ -162,7 +166,7 @@ class SqlSource(Source):
             relation=table, columns=[column for column in columns if column != _GONE], order=order, is_time=True, zone=self.zone,
             look_back=_seconds(self.look_back), key=deletions.key,
         )  # fmt: skip
-        yield from incremental(own, database, stream, "deletions", self._shown, mapped, self.page_rows, [], positions)
+        yield from incremental(own, database, stream, "deletions", self._shown, mapped, self.page_rows, [], positions, "changes")
 
 
 def _with_content(reading: Reading, batches: list[pa.RecordBatch], known: Sequence[str]) -> Iterator[pa.RecordBatch]:
