@@ -132,7 +132,10 @@ def table(records: Sequence[Mapping[str, Any]], wanted: Iterable[str]) -> pa.Rec
         row: dict[str, str | None] = {}
         _flatten(record, "", row, _DEPTH)
         rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
+    names: dict[str, None] = {}
+    for row in rows:
+        if not row.keys() <= names.keys():
+            names |= dict.fromkeys(row)
     for path in dict.fromkeys(wanted):
         if path not in names:
             values = [at(record, path) for record in records]
@@ -154,12 +157,13 @@ def table(records: Sequence[Mapping[str, Any]], wanted: Iterable[str]) -> pa.Rec
 def _flatten(record: Any, prefix: str, row: dict[str, str | None], depth: int) -> None:
     for member, value in record.items():
         name = prefix + member
-        if isinstance(value, dict) and depth:
+        kind = type(value)
+        if kind is dict and depth:
             _flatten(value, name + ".", row, depth - 1)
-        elif name in row:
+            continue
+        if name in row:
             raise Broken(f"的记录有分不清的字段：{name[:40]}")
-        else:
-            row[name] = as_text(value)
+        row[name] = value if kind is str or value is None else as_text(value)
 
 
 def _column(values: list[str | None]) -> pa.Array:
