@@ -12,6 +12,7 @@ from models.domain.settings import Settings
 from pipelines.sources.history import READ_BY_MODELS, as_known, replaced_until
 from pipelines.sources.service import prepare, run_lock
 from pipelines.sources.store import history_of, literal, name, versioned_tables, warehouse
+from pipelines.upkeep.home import upgrade
 from pipelines.warehouse.service import manifest, target_dir
 
 
@@ -34,12 +35,26 @@ def scratch_home(settings: Settings, known_to: int | None) -> Iterator[Settings]
         with run_lock(scratch):
             prepare(scratch)
             with run_lock(settings):
+                ready(settings)
                 _copy(settings, scratch, known_to)
             manifest(settings)
             shutil.copytree(target_dir(settings), target_dir(scratch), dirs_exist_ok=True, ignore=shutil.ignore_patterns("run", "city*", "warehouse*"))
             yield scratch
     finally:
         shutil.rmtree(scratch.home, ignore_errors=True)
+
+
+def ready(settings: Settings) -> None:
+    """Make the real home readable by this program; a home made before there was a history has none of its tables.
+
+    The digest key is not asked for: nothing is digested here. The caller holds the home's lock.
+
+    Raises:
+        YiwangError: YW-RUN-008 for a home of a newer program.
+    """
+    with warehouse(settings) as connection:
+        upgrade(connection)
+    prepare(settings)
 
 
 def _sweep(settings: Settings) -> None:
@@ -49,7 +64,6 @@ def _sweep(settings: Settings) -> None:
 
 
 def _copy(settings: Settings, scratch: Settings, known_to: int | None) -> None:
-    prepare(settings)  # a home made before there was a history has none of its tables
     with warehouse(scratch) as connection:
         connection.execute(f"ATTACH {literal(str(settings.warehouse))} AS live (READ_ONLY)")
         until = "" if known_to is None else f"WHERE run_seq <= {int(known_to)}"

@@ -20,9 +20,9 @@ from pipelines.definitions import JOB, build
 from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
 from pipelines.replay.days import DayFile, find_day, keep_day
 from pipelines.replay.proof import Verdict, compare
-from pipelines.replay.scratch import scratch_home
+from pipelines.replay.scratch import ready, scratch_home
 from pipelines.run.execution import execute, named_errors, quietly
-from pipelines.sources.service import RunRef, prepare, run_lock, set_as_of, start_run
+from pipelines.sources.service import RunRef, run_lock, set_as_of, start_run
 from pipelines.warehouse.books import warehouse
 from pipelines.warehouse.publications import Publication, day_end, day_in, publications
 from pipelines.warehouse.service import rules_fingerprint
@@ -182,7 +182,7 @@ def _publications(settings: Settings) -> tuple[list[Publication], int]:
     if not settings.warehouse.exists():
         return [], 0
     with run_lock(settings):
-        prepare(settings)
+        ready(settings)
         with warehouse(settings) as connection:
             row = connection.execute("SELECT coalesce(max(run_seq), 0) FROM ops.sync_count WHERE rows_read > 0").fetchone()
         return publications(settings), int(row[0]) if row else 0
