@@ -4,6 +4,7 @@ A real process is killed with SIGKILL at a named point; the same sources are syn
 with a home in which nobody was killed. Run as a script, this file is the process that is killed.
 """
 
+import json
 import os
 import pkgutil
 import random
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -35,6 +37,9 @@ POINTS: dict[str, tuple[str, str, int]] = {
     "while rows are read": ("pipelines.sources.sync._rows", "before", 2),
     "after the extraction": ("dlt.pipeline.pipeline.Pipeline.extract", "after", 2),
     "after the normalisation": ("dlt.pipeline.pipeline.Pipeline.normalize", "after", 2),
+    "before a file is parsed": ("pipelines.sources.formats.Records._spool_all", "before", 2),
+    "while records wait": ("pipelines.sources.formats.Records._flush", "after", 2),
+    "after vanished records are found": ("pipelines.sources.merge._delete_vanished", "after", 1),
     "before the merge": ("pipelines.sources.sync.merge", "before", 2),
     "after repeats are found": ("pipelines.sources.merge._find_repeats", "after", 2),
     "after rows are judged": ("pipelines.sources.merge._judge", "after", 2),
@@ -48,6 +53,9 @@ POINTS: dict[str, tuple[str, str, int]] = {
     "before the last commit": ("pipelines.sources.merge._note", "after", 3),
     "after the last commit": ("pipelines.sources.sync.merge", "after", 3),
 }
+
+
+OTHER_FORMATS = ("before a file is parsed", "while records wait", "after vanished records are found")
 
 
 def write(home: SyncHome, generation: int) -> None:
@@ -74,6 +82,23 @@ def write(home: SyncHome, generation: int) -> None:
     home.csv("region.csv", ["region_code", "region_name"], [[i, generation] for i in range(20)])
 
 
+def write_formats(home: SyncHome, generation: int) -> None:
+    """The like in a workbook, JSON Lines and an event log, with rows that are set aside and records that vanish."""
+    randomly = random.Random(generation)  # noqa: S311
+    book = openpyxl.Workbook()
+    for row in (["region_code", "region_name"], *([f"R{i}", generation if i % 5 else "=A1"] for i in range(generation, 20))):
+        book.worksheets[0].append(row)
+    book.save(home.folder / "region.xlsx")
+    for part in range(generation):
+        lines = [json.dumps({"case_number": f"C{randomly.randint(1, 90)}", "matter_code": randomly.randint(1, 3), "updated_at": f"2026-03-{i % 28 + 1:02}"}) for i in range(60)]
+        (home.folder / f"case{part}.jsonl").write_text("\n".join([*lines, '{"broken', ""]))
+    traces = []
+    for i in range(40 * generation):
+        events = "".join(f"<event><string key='concept:name' value='{randomly.randint(1, 2)}'/><date key='time:timestamp' value='{'?' if i % 7 == 0 else '2026-03-01'}'/></event>" for _ in range(3))
+        traces.append(f"<trace><string key='concept:name' value='C{i}'/><int key='spare' value='1'/>{events}</trace>")
+    (home.folder / "log.xes").write_text(f"<log>{''.join(traces)}</log>")
+
+
 def open_home(folder: Path) -> SyncHome:
     return SyncHome(folder, Settings(home=folder / "home", threads=1, memory_limit="1GB"))
 
@@ -91,6 +116,29 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home.sync()
     write(home, 2)
     return home.folder
+
+
+@pytest.fixture(scope="module")
+def formats_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The like of ``before`` in the other formats; the call numbers of ``POINTS`` fit here too."""
+    home = SyncHome.make(tmp_path_factory.mktemp("formats"))
+    home.configure(
+        {"subject": "region", "location": "region.xlsx", "vanished": "delete"},
+        {"subject": "case", "location": "case*.jsonl", "cursor": "updated_at"},
+        {"subject": "case_event", "location": "log.xes", "fields": {"case_number": "case:concept:name", "sequence": "event:sequence", "activity": "concept:name", "occurred_at": "time:timestamp"}},
+    )
+    write_formats(home, 1)
+    home.sync()
+    write_formats(home, 2)
+    return home.folder
+
+
+@pytest.fixture(scope="module")
+def formats_expected(formats_before: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("unkilled") / "city"
+    shutil.copytree(formats_before, folder)
+    home = open_home(folder)
+    return outcome(home, home.sync())
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +173,7 @@ def start(folder: Path, point: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, __file__, str(folder), point], cwd=Path(__file__).parents[2])  # noqa: S603
 
 
-@pytest.mark.parametrize("points", [[point] for point in POINTS] + [["after the extraction", "before the commit"], ["after the commit", "after the commit"]], ids=" then ".join)
+@pytest.mark.parametrize("points", [[point] for point in POINTS if point not in OTHER_FORMATS] + [["after the extraction", "before the commit"], ["after the commit", "after the commit"]], ids=" then ".join)
 def test_a_kill_loses_and_doubles_nothing(before: Path, expected: dict[str, Any], tmp_path: Path, points: list[str]) -> None:
     folder = tmp_path / "city"
     shutil.copytree(before, folder)
@@ -135,6 +183,45 @@ def test_a_kill_loses_and_doubles_nothing(before: Path, expected: dict[str, Any]
     assert outcome(home, home.sync()) == expected
     assert home.rows("SELECT DISTINCT state FROM ops.run WHERE run_seq BETWEEN 2 AND ?", 1 + len(points)) == ["failed"]
     assert all(count.rows_read == 0 for count in home.sync())
+
+
+@pytest.mark.parametrize("point", ["before a file is parsed", "while records wait", "after the extraction", "after vanished records are found", "before the commit", "after the commit"])
+def test_a_kill_while_other_formats_are_read(formats_before: Path, formats_expected: dict[str, Any], tmp_path: Path, point: str) -> None:
+    folder = tmp_path / "city"
+    shutil.copytree(formats_before, folder)
+    assert start(folder, point).wait() == -signal.SIGKILL
+    home = open_home(folder)
+    assert outcome(home, home.sync()) == formats_expected
+    assert [path for path in (home.settings.work / "duckdb_tmp").iterdir() if path.suffix in (".rows", ".utf8")] == []
+
+
+@pytest.mark.slow
+def test_a_kill_at_a_hundred_random_moments(before: Path, expected: dict[str, Any], formats_before: Path, formats_expected: dict[str, Any], tmp_path: Path) -> None:
+    """Moments spread over what a whole sync takes here; up to three kills before one that is left alone."""
+    sides = [(before, expected), (formats_before, formats_expected)]
+    takes = []
+    for place, (folder, _) in enumerate(sides):
+        shutil.copytree(folder, tmp_path / f"timed{place}")
+        began = time.monotonic()
+        assert start(tmp_path / f"timed{place}", "nowhere").wait() == 0
+        takes.append(time.monotonic() - began)
+    randomly = random.Random(2026)
+    kills = landed = 0
+    while kills < 100:
+        place = randomly.randrange(2)
+        folder = tmp_path / "city"
+        shutil.copytree(sides[place][0], folder)
+        for _ in range(randomly.randint(1, 3)):
+            process = start(folder, "nowhere")
+            time.sleep(randomly.uniform(0.2, 1.05) * takes[place])
+            process.kill()
+            landed += process.wait() == -signal.SIGKILL
+            kills += 1
+        home = open_home(folder)
+        assert outcome(home, home.sync()) == sides[place][1], f"kill {kills}"
+        assert all(count.rows_read == 0 for count in home.sync())
+        shutil.rmtree(folder)
+    assert landed > kills // 2
 
 
 @pytest.mark.parametrize("seconds", [0.7, 1.0, 1.2, 1.4])

@@ -31,8 +31,8 @@ class Parquet(Format):
 
     def expected_rows(self) -> int | None:
         """As the file's last page says."""
-        row = self.reading.connection.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata({path_literal(self.file.path)})").fetchone()
-        return int(row[0]) if row and row[0] is not None else None
+        ((rows,),) = self.reading.connection.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata({path_literal(self.file.path)})").fetchall()
+        return None if rows is None else int(rows)
 
     def alike(self) -> Any:
         """Files with the same columns."""

@@ -94,3 +94,16 @@ def as_utf8(file: DataFile, encoding: str, folder: Path) -> Path:
             # Bytes of UTF-8 stay as they are: a broken line is found where the copy is read.
             copy.write(chunk if encoding == "utf-8-sig" else decoder.decode(chunk).encode())
     return target
+
+
+def has_longer_line(path: Path, size: int) -> bool:
+    """Whether the file has more than ``size`` bytes without an end of line between them."""
+    if path.stat().st_size <= size:
+        return False
+    run = 0
+    for chunk in _chunks(path):
+        ends = [at for end in (b"\n", b"\r") if (at := chunk.find(end)) >= 0]
+        if run + (min(ends) if ends else len(chunk)) > size:
+            return True
+        run = len(chunk) - 1 - max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) if ends else run + len(chunk)
+    return False
