@@ -1,18 +1,24 @@
 """Dagster's sensors, checks and policies over a home, with a small job in place of the platform's."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 from dagster._core.errors import DagsterAssetCheckFailedError
 from pydantic import SecretStr
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
+from models.store.snapshots import SnapshotStore
+from pipelines.catalogue.types import table_of
 from pipelines.defs.resources import AS_OF_TAG, TOLD_TAG, Platform, daily
+from pipelines.defs.sync.assets import raw
 from pipelines.defs.watch import checks, sensors
 from pipelines.sources.service import run_lock
+from pipelines.upkeep.doctor.service import examine
 from pipelines.upkeep.watch import watched
 from tests.support.webhook import Receiver, receiver
 
@@ -149,10 +155,10 @@ def test_policies_are_those_of_the_sources_else_the_settings(settings: Settings)
 
 def test_policies_reach_the_assets(settings: Settings) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec(["raw", "case"]), dg.AssetSpec(["raw", "other"])])
-    def raw() -> Iterator[dg.MaterializeResult[None]]:
+    def made() -> Iterator[dg.MaterializeResult[None]]:
         yield dg.MaterializeResult(asset_key=["raw", "case"])
 
-    found = {spec.key.path[-1]: spec.freshness_policy for spec in checks.with_policies(raw, checks.policies(settings)).specs}
+    found = {spec.key.path[-1]: spec.freshness_policy for spec in checks.with_policies(made, checks.policies(settings)).specs}
     assert found["case"] is not None and found["other"] is None
 
 
@@ -171,13 +177,6 @@ def test_a_run_of_the_command_line_tells_its_end_and_keeps_its_error(settings: S
 
 def publish_catalogue(settings: Settings) -> None:
     """A snapshot whose only case is of June 2026."""
-    from datetime import UTC, datetime
-
-    import duckdb
-
-    from models.store.snapshots import SnapshotStore
-    from pipelines.catalogue.types import table_of
-
     newest = datetime(2026, 6, 30, tzinfo=UTC)
     row = {"source": "city", "subject": "case", "kind": "file", "is_configured": True, "newest_at": newest, "freshness": "fresh", "freshness_reason": "按日到齐"}
     settings.work.mkdir(exist_ok=True)
@@ -185,3 +184,13 @@ def publish_catalogue(settings: Settings) -> None:
         connection.register("_rows", table_of("catalogue_source", [row]))
         connection.execute("CREATE SCHEMA marts; CREATE TABLE marts.catalogue_source AS FROM _rows")
     SnapshotStore(settings).publish(settings.marts, "run-1", newest)
+
+
+def test_the_book_says_why_a_sync_failed(settings: Settings) -> None:
+    """Else the doctor would take the run for one that was killed."""
+    (settings.home / "cases.csv").unlink()
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = dg.materialize([raw], selection=[dg.AssetKey(["raw", "case"])], resources={"platform": Platform(settings)}, instance=instance, raise_on_error=False)
+    assert not done.success
+    (found,) = examine(settings, datetime(2026, 7, 1, tzinfo=UTC), checks=["last_run"])
+    assert found.state == "error" and "cases.csv" in found.sentence

@@ -6,7 +6,7 @@ import dagster as dg
 
 from models.domain.contracts import SUBJECT_TITLES, SUBJECTS
 from pipelines.defs.resources import OWNERS, Platform
-from pipelines.sources.service import start_run, sync
+from pipelines.sources.service import finish_run, start_run, sync
 from pipelines.upkeep.home import open_home
 
 
@@ -24,7 +24,11 @@ def raw(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform])
     subjects = [key.path[-1] for key in context.selected_asset_keys]
     open_home(platform.settings)
     run = start_run(platform.settings)
-    counts = sync(platform.settings, platform.source_file(), run, subjects, platform.progress)
+    try:
+        counts = sync(platform.settings, platform.source_file(), run, subjects, platform.progress)
+    except Exception as error:
+        finish_run(platform.settings, run, "failed", str(error)[:2000])
+        raise
     for subject in subjects:
         own = [count for count in counts if count.subject == subject]
         yield dg.MaterializeResult(
