@@ -80,7 +80,7 @@ def script_of(name: str) -> st.SearchStrategy[dict[int, list[Any]]]:
 
 
 @pytest.mark.parametrize("name", PAGINGS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_nothing_that_stays_is_missed(name: str, data: st.DataObject) -> None:
     server = RestServer(records=regions(data.draw(st.integers(0, 40))))

@@ -171,14 +171,20 @@ def serving(server: RestServer) -> Iterator[RestServer]:
 
 @dataclass
 class FastClock:
-    """A clock that nobody waits for: pauses move it on at once."""
+    """A clock that nobody waits for: pauses move it on at once.
+
+    Attributes:
+        pauses: The pauses made.
+        stands: Only pauses move it.
+    """
 
     pauses: list[float] = field(default_factory=list)
     offset: float = 0.0
+    stands: bool = False
 
     def monotonic(self) -> float:
         """Real seconds, and all pauses."""
-        return time.monotonic() + self.offset
+        return self.offset + (0 if self.stands else time.monotonic())
 
     def time(self) -> float:
         """The server's present."""
