@@ -22,6 +22,8 @@ Json = Annotated[bool, typer.Option("--json", help="输出 JSON")]
 ForPage = Annotated[bool, typer.Option("--for-page", hidden=True, help="按页面的规则限制可读的目录、变量与地址")]
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 _MEMORY, _SECONDS, _FILE = 4 << 30, 60, 1 << 30
+_SIDE_BY_SIDE = 3
+"""Rows that are printed beside each other."""
 
 
 @app.command()
@@ -135,12 +137,16 @@ def _run(read: Any, as_json: bool) -> dict[str, Any]:
 
 def _print_rows(answer: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    table = Table(title=f"{answer['source']}/{answer['subject']} 的前 {len(answer['rows'])} 行（已脱敏）", title_justify="left")
-    for field in answer["fields"]:
-        table.add_column(field["title"])
-    for row in answer["rows"]:
-        table.add_row(*(_plain(row[field["field"]] or "") for field in answer["fields"]))
+    rows = answer["rows"][:_SIDE_BY_SIDE]
+    table = Table(title=f"{answer['source']}/{answer['subject']} 读到 {len(answer['rows'])} 行（已脱敏）", title_justify="left")
+    table.add_column("字段")
+    for number in range(1, len(rows) + 1):
+        table.add_column(f"第 {number} 行")
+    for field in answer["fields"]:  # there are more fields than a screen is wide
+        table.add_row(f"{field['title']} {field['field']}", *(_plain(row[field["field"]] or "") for row in rows))
     console.print(table)
+    if len(answer["rows"]) > len(rows):
+        console.print(f"另有 {len(answer['rows']) - len(rows)} 行，用 --json 查看。")
     for row in answer["set_aside"]:
         console.print(f"  ! 隔离：{row['reason']}", soft_wrap=True, markup=False)
     for column in answer["unmapped"]:
