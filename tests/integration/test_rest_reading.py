@@ -14,7 +14,7 @@ from models.domain.errors import YiwangError
 from pipelines.sources.http import client as http_client
 from pipelines.sources.kinds.rest import RestSource
 from tests.support.rest_reading import PAGINGS, RestReadings, regions, rest
-from tests.support.rest_server import NOW, FastClock, Fault, RestServer, bomb, serving
+from tests.support.rest_server import NOW, FastClock, Fault, RestServer, bomb, self_signed, serving
 
 
 @pytest.fixture
@@ -438,3 +438,12 @@ def test_plain_http_is_for_near_hosts_only(readings: RestReadings, server: RestS
     far = rest(server) | {"location": "http://api.department.invalid/cases", "retries": 0}
     assert "insecure_http" in fails(readings, far, code="YW-SYNC-001")
     assert "连接不上" in fails(readings, far | {"insecure_http": "true"})
+
+
+def test_certificates_are_verified(readings: RestReadings, clock: FastClock) -> None:
+    self_signed(readings.folder / "department.pem")
+    with serving(RestServer(records=regions(3)), readings.folder / "department.pem") as server:
+        assert "ca_file" in fails(readings, rest(server))
+        assert not server.requests and not clock.pauses
+        assert readings.sync(rest(server, ca_file="department.pem")) == 3
+        assert "ca_file" in fails(readings, rest(server, ca_file="none.pem"))

@@ -3,16 +3,25 @@
 import gzip
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 NOW = 1_785_000_000.0
 """What the server takes for the present, in seconds since 1970: 2026-07-25."""
@@ -90,8 +99,8 @@ class RestServer:
 
 
 @contextmanager
-def serving(server: RestServer) -> Iterator[RestServer]:
-    """The interface on a port of its own, until the end of the block."""
+def serving(server: RestServer, certificate: Path | None = None) -> Iterator[RestServer]:
+    """The interface on a port of its own, until the end of the block; by TLS where a file holds certificate and key."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -159,9 +168,13 @@ def serving(server: RestServer) -> Iterator[RestServer]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            http.socket = context.wrap_socket(http.socket, server_side=True)
         thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        server.url = f"http://127.0.0.1:{http.server_address[1]}/cases"
+        server.url = f"http{'s' if certificate else ''}://127.0.0.1:{http.server_address[1]}/cases"
         try:
             yield server
         finally:
@@ -199,3 +212,18 @@ class FastClock:
 def bomb(size: int) -> bytes:
     """So many zeros, packed."""
     return gzip.compress(bytes(size), 9)
+
+
+def self_signed(path: Path) -> None:
+    """Write a certificate for 127.0.0.1 and its key into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "department")])
+    begin = datetime(2020, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, begin.replace(year=2090))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(plain + certificate.public_bytes(serialization.Encoding.PEM))
