@@ -48,8 +48,8 @@ def refusals(
             if bad := sorted({name for name in PLACEHOLDER.findall(text) if name not in allowed}):
                 found.append(f"{place}的 {key}：不能使用环境变量 {'、'.join(bad)}，可用的是以 {PREFIX} 开头或由管理员列入 source_variables 的")
         for key in _FILE_KEYS:
-            text = entry.get(key)
-            if isinstance(text, str) and (reason := _path_refusal(settings, text, folder)):
+            name = entry.get(key)
+            if isinstance(name, str) and (reason := _path_refusal(settings, name, folder)):
                 found.append(f"{place}的 {key}：{reason}")
         kind, location = entry.get("kind", "file"), entry.get("location")
         if not isinstance(location, str) or (kind, location) in kept:

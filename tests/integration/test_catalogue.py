@@ -129,13 +129,14 @@ def test_a_publication_needs_no_readable_configuration(home: Path, snapshot: duc
     from pipelines.catalogue.service import write_catalogue
 
     settings = Settings(home=home)
+    (before,) = snapshot.execute("SELECT row_count FROM marts.catalogue_source WHERE subject = 'case'").fetchall()[0]
     (as_of,) = snapshot.execute("SELECT max(as_of) FROM marts.run").fetchall()[0]
     broken = home / "broken.yml"
     broken.write_text("sources: [")
     write_catalogue(settings, broken, as_of, {})
     with duckdb.connect(str(settings.marts), read_only=True) as connection:
         rows = connection.execute("SELECT is_configured, location, row_count FROM marts.catalogue_source WHERE subject = 'case'").fetchall()
-        assert rows == [(False, None, 1000)]
+        assert rows == [(False, None, before)]
         assert {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE starts_with(table_name, 'catalogue_')").fetchall()} == {
             *SCHEMAS, "catalogue_partition",
         }
