@@ -48,8 +48,9 @@ slow: .venv/installed-dev  ## the slow set
 	$(BIN)/pytest -rs -m slow tests
 bench: .venv/installed-dev  ## figures beside the plain alternative
 	$(BIN)/python -m bench
-docs: .venv/installed-dev  ## reference generated from code
+docs: .venv/installed-dev  ## reference generated from code; dbt's documentation as one page that works offline
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.dbt_site
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
