@@ -61,14 +61,15 @@ SELECT 'sample' AS source, c.case_number, c.matter_code, coalesce(c.matter_name,
     k.promised_due_on, k.statutory_due_on, k.delivery_due_on, c.source_planned_at, c.completed_at, k.completed_on, k.is_completed, k.is_late,
     k.is_statutory_late, k.is_delivery_late, k.is_paused, k.paused_days, k.extension_days, k.correction_count, k.is_told_once_in_time,
     k.has_invalid_pause, k.has_invalid_extension, k.net_working_days, m.matter_code IS NOT NULL AS is_matter_known,
-    m.version AS matter_version, coalesce(coalesce(m.matter_state_code, 'active') = 'active' AND k.received_on >= coalesce(m.valid_from, k.received_on)
+    m.version AS matter_version, coalesce(m.matter_state_code = 'active' AND k.received_on >= coalesce(m.valid_from, k.received_on)
         AND k.received_on < coalesce(m.valid_to, k.received_on + 1), false) AS is_matter_in_force,
     coalesce(c.completed_at < c.received_at, false) AS is_end_before_start,
     coalesce(m.has_certificate, false) AND c.outcome_code = 'granted' AND k.is_completed AS is_certificate_due,
     c.reported_at, c.updated_at
 FROM cases AS c
 JOIN clock AS k USING (case_number)
-LEFT JOIN (SELECT * REPLACE (coalesce(department_code, department_name) AS department_code) FROM matter_version) AS m
+LEFT JOIN (SELECT * REPLACE (coalesce(department_code, department_name) AS department_code, coalesce(matter_state_code, 'active') AS matter_state_code)
+    FROM matter_version) AS m
     ON c.matter_code = m.matter_code AND version_day(k.received_on) BETWEEN m.applies_from AND m.applies_until
 LEFT JOIN department_today AS d ON coalesce(c.department_code, m.department_code, c.department_name) = d.code;
 
