@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         began, cpu = time.perf_counter(), time.process_time()
         count = way()
         seconds = time.perf_counter() - began
-        console.print(f"{name:36}{count / seconds:12,.0f} rows/s{seconds:9.1f} s{time.process_time() - cpu:9.1f} s CPU of the reader")
+        console.print(f"{name:36}{count / seconds:12,.0f} rows/s{seconds:9.1f} s{time.process_time() - cpu:9.1f} s CPU of the reader", soft_wrap=True)
         failed |= count != options.rows
     server.terminate()
     server.join()
