@@ -1,7 +1,7 @@
 """Excel workbooks (XLSX): one table of a sheet, with the row numbers that people see.
 
 openpyxl opens the workbook (sheets, styles, shared strings), lxml reads the sheet's XML as a stream. python-calamine is
-ten times as fast (0.4 s against 4 s for 500 000 cells), but gives a formula without result as an empty text, merely says
+ten times as fast (0.4 s against 4.4 s for 500 000 cells; openpyxl alone 5.9 s), but gives a formula without result as an empty text, merely says
 ``#N/A`` where text may say the same, and keeps the whole sheet in memory: values would be lost silently.
 """
 
@@ -184,7 +184,7 @@ class _Sheet:
     """The cells of a sheet as a stream of rows, with what its merged areas say."""
 
     def __init__(self, book: Any, sheet: Any) -> None:
-        self._book, self._sheet = book, sheet
+        self._book, self._sheet, self._texts = book, sheet, sheet._shared_strings
         self._down: dict[int, list[tuple[int, int]]] = {}
         self._across: dict[int, list[range]] = {}
         for left, top, right, bottom in self._merged():
@@ -253,7 +253,7 @@ class _Sheet:
     def _cell(self, cell: Any) -> _Cell:
         kind, value, has_formula = cell.get("t", "n"), None, False
         for part in cell:
-            tag = etree.QName(part).localname
+            tag = part.tag[part.tag.rfind("}") + 1 :]
             if tag == "v":
                 value = part.text
             elif tag == "is":
@@ -263,7 +263,7 @@ class _Sheet:
         if not value:
             return _Cell(None, "的公式没有保存结果，请用 Excel 打开并保存一次") if has_formula and kind != "str" else _Cell(None)
         if kind == "s":
-            return _Cell(self._sheet._shared_strings[int(value)])
+            return _Cell(self._texts[int(value)])
         if kind == "e":
             return _Cell(None, f"是错误值 {value if value.isascii() else ''}".rstrip())
         if kind == "b":
