@@ -67,7 +67,7 @@ def test_a_variable_of_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
         (ONE % ", cursor: nothing", ["nothing"]),
         (ONE % ", zone: Moon/Crater", ["Moon/Crater"]),
         (ONE % ", look_back: long", ["look_back"]),
-        (ONE % ", format: xlsx", ["format"]),
+        (ONE % ", format: docx", ["format"]),
         (ONE % ", satisfaction_direction: up", ["satisfaction_direction"]),
         (ONE.replace("city", "City") % "", ["City", "name"]),
         (ONE.replace("subject: case", "subject: dog") % "", ["dog", "case_event"]),
