@@ -27,6 +27,7 @@ class Stream:
         look_back: Seconds by which the reader steps back where it cannot know what was committed late.
         aside: Values of ``key`` of records that were set aside, to be looked at again; None: of too many.
         key: Columns of the record's key.
+        limit: No more rows than these are wanted (a dry run).
     """
 
     relation: sa.FromClause
@@ -37,6 +38,7 @@ class Stream:
     look_back: float = 0.0
     aside: Sequence[Sequence[str]] | None = ()
     key: Sequence[str] = ()
+    limit: int | None = None
 
 
 @dataclass(frozen=True)

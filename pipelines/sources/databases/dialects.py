@@ -109,7 +109,7 @@ class Dialect:
                 aside = [sa.and_(*(text == value for text, value in zip(texts, values, strict=True))) for values in stream.aside]
                 again = [order[0] >= _back(_value(memory["from"][0]), stream.look_back), *aside]
             condition = sa.or_(condition, sa.and_(behind, sa.or_(*again)))
-        yield from self._rows(sa.select(*names(stream.columns)).select_from(stream.relation).where(condition), stream.columns)
+        yield from self._rows(sa.select(*names(stream.columns)).select_from(stream.relation).where(condition).limit(stream.limit), stream.columns)
 
     def memory(self, stream: Stream, at: Values | None, memory: Mapping[str, Any]) -> Mapping[str, Any]:
         """From where the next sync must look again."""

@@ -132,7 +132,7 @@ class Postgres:
         else:
             again = sa.and_(self._stepped_back(stream, memory), sa.not_(_after(order, at)))
             condition = sa.or_(astray, again, self._set_aside(stream, at))
-        yield from self._rows(sa.select(*self._read(stream.columns)).select_from(stream.relation).where(condition))
+        yield from self._rows(sa.select(*self._read(stream.columns)).select_from(stream.relation).where(condition).limit(stream.limit))
 
     def memory(self, stream: Stream, at: Values | None, memory: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of a table the server and its oldest open transaction; of a view, when the reader stood where."""
@@ -157,7 +157,7 @@ class Postgres:
         condition = sa.and_(order[0].is_not(None), sa.not_(self._out_of_order(stream)))
         if at is not None:
             condition = sa.and_(condition, _after(order, at))
-        query = sa.select(*self._read(stream.columns)).select_from(stream.relation).where(condition).order_by(*order)
+        query = sa.select(*self._read(stream.columns)).select_from(stream.relation).where(condition).order_by(*order).limit(stream.limit)
         held: list[pa.RecordBatch] = []
         for batch in self._rows(query):
             held.append(batch)
@@ -181,10 +181,11 @@ class Postgres:
         self._all("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         settings = ", ".join(f"set_config('{option}', '{value}', true)" for option, value in self._options.items())
         self._all(f"SELECT {settings}")
+        ((may_ask,),) = self._all("SELECT has_function_privilege('pg_control_system()', 'EXECUTE')")
+        identity = "(SELECT system_identifier FROM pg_control_system())::text" if may_ask else "'?'"
         ((xid, following, server, taken),) = self._all(
             "SELECT pg_snapshot_xmin(s)::text::int8, pg_snapshot_xmax(s)::text::int8, "
-            "(SELECT system_identifier FROM pg_control_system())::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())::text, "
-            "clock_timestamp() FROM (SELECT pg_current_snapshot() AS s) AS q"
+            f"{identity} || '/' || (SELECT oid FROM pg_database WHERE datname = current_database())::text, clock_timestamp() FROM (SELECT pg_current_snapshot() AS s) AS q"
         )
         self._snapshot = {"xid": xid, "next": following, "server": server, "taken": taken}
 

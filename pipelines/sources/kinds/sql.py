@@ -54,7 +54,8 @@ class SqlSource(Source):
     @field_validator("location")
     @classmethod
     def _no_secret(cls, value: str) -> str:
-        if (found := re.match(r"[^:/]+://[^/@]*?:(.*)@", value)) and not re.fullmatch(r"(\$\{\w+\})+", found.group(1)):
+        secrets = re.findall(r"^[^:/]+://[^/@]*?:(.*)@|[?&](?:password|passwd|pwd)=([^&]*)", value)
+        if any(not re.fullmatch(r"(\$\{\w+\})+", secret) for pair in secrets for secret in pair if secret):
             raise ValueError("密码只能来自环境变量，请写成 ${变量名}")
         return value
 
@@ -110,7 +111,7 @@ class SqlSource(Source):
             kinds = {column: sql_columns(self.contract)[field] for field, column in found.items()}
             stream = Stream(
                 relation=rows, columns=list(columns), order=[*order, *(column for column in dict.fromkeys(key) if column not in order)],
-                is_time=kinds.get(order[0]) in ("TIMESTAMPTZ", "DATE"), zone=self.zone, look_back=_seconds(self.look_back), aside=set_aside(reading, key), key=key,
+                is_time=kinds.get(order[0]) in ("TIMESTAMPTZ", "DATE"), zone=self.zone, look_back=_seconds(self.look_back), aside=set_aside(reading, key), key=key, limit=reading.limit,
             )  # fmt: skip
             # One row a record is what the record is now, though its cursor may have gone back: a transaction that began
             # before another may have written after it.
