@@ -309,7 +309,7 @@ def test_dagster_makes_a_past_day_by_partition(tmp_path: Path, second: Path, mon
     monkeypatch.setenv("YIWANG_HOME", str(home))
     get_settings.cache_clear()
     try:
-        job = defs().resolve_job_def(PAST_DAYS)  # type: ignore[operator]
+        job = defs().resolve_job_def(PAST_DAYS)
         for _ in range(2):
             with dg.DagsterInstance.ephemeral() as instance:
                 done = job.execute_in_process(instance=instance, partition_key=str(UNTIL))
@@ -347,10 +347,19 @@ def test_known_now_puts_todays_knowledge_of_a_past_day_into_service(tmp_path: Pa
         (["run", "--as-of", "2026-06-29", "--known", "later"], "YW-SERVE-005"),
     ],
 )
-def test_bad_ranges_get_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
-    done = subprocess.run([YIWANG, *arguments, "--home", str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+def test_bad_ranges_get_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str) -> None:
+    from typer.testing import CliRunner
+
+    from serving.cli.main import app
+
+    monkeypatch.setenv("YIWANG_HOME", str(tmp_path))
+    try:
+        done = CliRunner().invoke(app, [*arguments, "--home", str(tmp_path)])
+    finally:
+        get_settings.cache_clear()
+    assert done.exit_code == 2
+    said = [line for line in done.stderr.splitlines() if "YW-" in line]
+    assert len(said) == 1 and words in said[0]
 
 
 def test_months_end_with_their_last_day() -> None:
