@@ -76,12 +76,16 @@ def _paths(source_file: SourceFile, source: Source) -> Iterator[Path]:
         suffixes = tuple(suffix for form in ([wanted] if wanted else known.values()) for suffix in form.suffixes)
         base, pattern = base / location, "**/*"
     elif re.search(r"[*?\[]", Path(pattern).name):  # a suffix may be written in capitals
-        pattern = re.sub(r"\.[A-Za-z]+(?=$|\.[A-Za-z]+$)", lambda m: re.sub("[A-Za-z]", lambda c: f"[{c[0].lower()}{c[0].upper()}]", m[0]), pattern)
+        pattern = re.sub(r"\.[A-Za-z]+(?=$|\.[A-Za-z]+$)", lambda suffix: _in_any_case(suffix[0]), pattern)
     asked_for = re.search(r"(^|/)[.~][^./]", pattern) is not None
     for path in base.glob(pattern):
         is_hidden = any(part.startswith((".", "~$")) and part != ".." for part in path.relative_to(base).parts)
         if path.name.lower().endswith(suffixes) and path.is_file() and (asked_for or not is_hidden):
             yield path
+
+
+def _in_any_case(text: str) -> str:
+    return "".join(f"[{letter.lower()}{letter.upper()}]" if letter.isalpha() else letter for letter in text)
 
 
 def changed_files(reading: Reading, source: Source, files: Sequence[DataFile]) -> list[DataFile]:
