@@ -55,6 +55,8 @@ POINTS: dict[str, tuple[str, str, int]] = {
 }
 
 
+KILLS = 100
+"""That landed, in the slow test."""
 OTHER_FORMATS = ("before a file is parsed", "while records wait", "after vanished records are found")
 
 
@@ -206,22 +208,25 @@ def test_a_kill_at_a_hundred_random_moments(before: Path, expected: dict[str, An
         assert start(tmp_path / f"timed{place}", "nowhere").wait() == 0
         takes.append(time.monotonic() - began)
     randomly = random.Random(2026)
-    kills = landed = 0
-    while kills < 100:
+    kills = 0
+    while kills < KILLS:
         place = randomly.randrange(2)
         folder = tmp_path / "city"
         shutil.copytree(sides[place][0], folder)
         for _ in range(randomly.randint(1, 3)):
             process = start(folder, "nowhere")
-            time.sleep(randomly.uniform(0.2, 1.05) * takes[place])
+            time.sleep(randomly.uniform(0.1, 1) * takes[place])
             process.kill()
-            landed += process.wait() == -signal.SIGKILL
-            kills += 1
+            if process.wait() == -signal.SIGKILL:
+                kills += 1
+            else:  # it was done before: the machine is faster now than when it was timed
+                takes[place] *= 0.95
+                break
         home = open_home(folder)
         assert outcome(home, home.sync()) == sides[place][1], f"kill {kills}"
         assert all(count.rows_read == 0 for count in home.sync())
         shutil.rmtree(folder)
-    assert landed > kills // 2
+    assert kills >= KILLS
 
 
 @pytest.mark.parametrize("seconds", [0.7, 1.0, 1.2, 1.4])
