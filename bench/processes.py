@@ -22,21 +22,24 @@ class Usage:
         processor_seconds: User and system time, of the children that were waited for too.
         peak_bytes: Largest sum of resident memory, sampled; pages that processes share count in each.
         output: What it wrote to its standard output.
+        spilled_bytes: Largest size of the folder that was watched, sampled.
     """
 
     wall_seconds: float
     processor_seconds: float
     peak_bytes: int
     output: str
+    spilled_bytes: int = 0
 
 
-def measure(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Usage:
+def measure(command: Sequence[str], environment: Mapping[str, str], log: Path, spill: Path | None = None) -> Usage:
     """Run a command to its end.
 
     Args:
         command: Program and arguments.
         environment: Added to the environment of this process.
         log: File that gets standard output and standard error.
+        spill: Folder into which it spills, to be watched.
 
     Raises:
         RuntimeError: It ended with another exit code than 0; the message ends with its last lines.
@@ -44,8 +47,8 @@ def measure(command: Sequence[str], environment: Mapping[str, str], log: Path) -
     with log.open("w+b") as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT)  # noqa: S603 - our own commands
-        peak: list[int] = [0]
-        watcher = threading.Thread(target=_watch, args=(process.pid, peak))
+        peak = [0, 0]
+        watcher = threading.Thread(target=_watch, args=(process.pid, peak, spill))
         watcher.start()
         # wait4 tells what this child and those that it waited for used; psutil would miss children that have ended
         _, status, used = os.wait4(process.pid, 0)
@@ -56,10 +59,10 @@ def measure(command: Sequence[str], environment: Mapping[str, str], log: Path) -
         text = output.read().decode(errors="replace")
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} 以 {process.returncode} 结束：\n" + "\n".join(text.splitlines()[-20:]))
-    return Usage(wall, used.ru_utime + used.ru_stime, peak[0], text)
+    return Usage(wall, used.ru_utime + used.ru_stime, peak[0], text, peak[1])
 
 
-def _watch(pid: int, peak: list[int]) -> None:
+def _watch(pid: int, peak: list[int], spill: Path | None) -> None:
     while True:
         try:
             process = psutil.Process(pid)
@@ -74,4 +77,16 @@ def _watch(pid: int, peak: list[int]) -> None:
         except psutil.NoSuchProcess:
             return
         peak[0] = max(peak[0], resident)
+        if spill is not None:
+            peak[1] = max(peak[1], _size(spill))
         time.sleep(_EVERY_SECONDS)
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for path in folder.glob("*"):
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:  # spilled blocks come and go
+            continue
+    return size
