@@ -7,7 +7,7 @@ tasks, outbox and audit are written in the caller's unit of work.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -36,8 +36,8 @@ def publish(now: Work, process: Process) -> None:
     Raises:
         YiwangError: YW-CORE-006 where the version is there with another content: what cases run on never changes.
     """
-    body = process.model_dump(mode="json")
     known = now.session.get(ProcessVersion, (process.process, process.version))
+    body = process.model_dump(mode="json")
     if known is not None:
         if known.body != body:
             raise YiwangError("YW-CORE-006", process=process.title, version=process.version)
@@ -49,8 +49,9 @@ def publish(now: Work, process: Process) -> None:
 def open_case(
     now: Work, process: Process, case_number: str, unit_code: str, *, limits: Limits | None = None, matter: Mapping[str, str | None] | None = None,
     applicant_id: UUID | None = None, agent_id: UUID | None = None, channel_code: str | None = None, region_code: str | None = None,
-    window_code: str | None = None, form: Mapping[str, Any] | None = None, is_commitment: bool = False, zone: str = "Asia/Shanghai",
-) -> CaseFile:
+    window_code: str | None = None, form: Mapping[str, Any] | None = None, is_commitment: bool = False, expires_on: date | None = None,
+    units: Mapping[str, str] | None = None, zone: str = "Asia/Shanghai",
+) -> CaseFile:  # fmt: skip
     """A new case, not handed in yet.
 
     Args:
@@ -67,27 +68,34 @@ def open_case(
         window_code: Window.
         form: What is declared.
         is_commitment: The applicant promises instead of proving.
+        expires_on: Last day of the licence that is to be renewed.
+        units: Units that take part, by their part in the process (``planning``); those left out are ``unit_code``.
         zone: Zone of days.
 
     Raises:
-        YiwangError: YW-CORE-003 where the process does not take the channel or a commitment.
+        YiwangError: YW-CORE-003 where the process does not take the channel or a commitment; YW-STORE-011 where it is not published.
     """
+    if now.session.get(ProcessVersion, (process.process, process.version)) is None:
+        raise YiwangError("YW-STORE-011", what="流程", key=f"{process.process}/{process.version}")
     if process.channels and channel_code not in process.channels:
         raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过渠道 {channel_code} 申请")
     if is_commitment and not process.rules.commitment:
         raise YiwangError("YW-CORE-003", action="申请", detail="本事项不适用告知承诺")
-    limits, matter = limits or Limits(), matter or {}
-    state = _engine(process, limits, zone).new()
+    matter = matter or {}
+    terms: dict[str, Any] = asdict(limits or Limits())
+    terms |= {"expires_on": expires_on.isoformat() if expires_on else None, "units": dict(units or {})}
+    engine = _engine(process, terms, zone)
+    state = engine.new(is_commitment)
     case = CaseFile(
         id=now.new_id(), case_number=case_number, kind=process.kind, process=process.process, process_number=process.version,
-        matter_code=matter.get("code"), matter_version=matter.get("version"), matter_name=matter.get("name"), limits=asdict(limits),
+        matter_code=matter.get("code"), matter_version=matter.get("version"), matter_name=matter.get("name"), limits=terms,
         applicant_id=applicant_id, agent_id=agent_id, unit_code=unit_code, region_code=region_code, window_code=window_code,
-        channel_code=channel_code, form=dict(form or {}), is_commitment=is_commitment, created_at=now.at, updated_at=now.at,
+        channel_code=channel_code, form=dict(form or {}), created_at=now.at, updated_at=now.at,
         **_columns(state),
     )  # fmt: skip
     now.session.add(case)
     now.session.flush()
-    _open_tasks(now, process, case, state.marking.open_steps)
+    _open_tasks(now, engine, case, state.marking.open_steps)
     now.record("case.opened", f"case:{case_number}", process=f"{process.process}/{process.version}")
     return case
 
@@ -117,19 +125,19 @@ def settle(database: Database, at: datetime, limit: int = 200, zone: str = "Asia
     """Let what is due by itself happen: deemed acceptance, lapses, silence. Each case is a transaction of its own.
 
     Returns:
-        Number of cases that moved; call again while it equals ``limit``.
+        Number of cases that were due; call again while it equals ``limit``.
     """
     with database.read() as session:
         due = session.scalars(sa.select(CaseFile.id).where(CaseFile.next_timer_at <= at).order_by(CaseFile.next_timer_at).limit(limit)).all()
-    moved = 0
     for case_id in due:
         with work(database, TIME, at) as now:
             case, state, engine = _load(now.session, case_id, zone)
             transition = engine.settle(state, at)
             if transition.entries:
                 _store(now, engine, case, state, transition)
-                moved += 1
-    return moved
+            else:  # somebody was faster, or the calendar has changed since
+                case.next_timer_at = _timer_at(engine, state)
+    return len(due)
 
 
 def tasks(session: Session, units: Sequence[str], roles: Sequence[str], limit: int = 50) -> Sequence[Task]:
@@ -152,19 +160,18 @@ def _load(session: Session, case_id: UUID, zone: str) -> tuple[CaseFile, CaseSta
         process = _PARSED[published.digest] = Process.model_validate(published.body)
     entries = tuple(_entry(event) for event in history(session, case_id))
     state = CaseState(
-        Marking(Phase(case.phase), frozenset(case.open_steps), frozenset(case.waiting), case.is_corrected), entries, case.received_at, case.accepted_at,
-        case.is_deemed_accepted, case.completed_at, case.outcome_code, case.is_suspended, case.is_extended, tuple(case.missing),
+        Marking(Phase(case.phase), frozenset(case.open_steps), frozenset(case.waiting), case.is_corrected, case.is_commitment), entries, case.received_at,
+        case.accepted_at, case.is_deemed_accepted, case.completed_at, case.outcome_code, case.is_suspended, case.is_extended, tuple(case.missing),
     )  # fmt: skip
-    return case, state, _engine(process, Limits(**case.limits), zone)
+    return case, state, _engine(process, case.limits, zone)
 
 
 def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transition: Transition) -> None:
     state = transition.state
     for column, value in _columns(state).items():
         setattr(case, column, value)
-    timer = engine.next_timer(state)
-    case.next_timer_at = timer[1] if timer else None
-    case.due_on = engine.clocks(state, now.at).due_on
+    case.next_timer_at = _timer_at(engine, state)
+    due_before, case.due_on = case.due_on, engine.clocks(state, now.at).due_on
     case.updated_at = now.at
     for number, entry in enumerate(transition.entries, start=len(before.entries) + 1):
         is_time = entry.role == SYSTEM
@@ -174,34 +181,45 @@ def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transit
                 phase_before=entry.phase_before, phase_after=entry.phase_after, role=entry.role, actor=TIME.name if is_time else now.actor.name,
                 authority=TIME.authority if is_time else now.actor.authority, unit_code=case.unit_code, reason=entry.reason,
                 special_kind=entry.special_kind, special_code=entry.special_code, has_written_notice=entry.has_written_notice,
-                extension_days=entry.extension_days, missing=list(state.missing), documents=list(transition.documents), recorded_at=now.at,
+                extension_days=entry.extension_days, missing=list(entry.missing), documents=list(entry.documents), recorded_at=now.at,
             )
         )  # fmt: skip
     if transition.ended:
         closing = sa.update(Task).where(Task.case_id == case.id, Task.closed_at.is_(None), Task.step.in_(transition.ended))
         now.session.execute(closing.values(closed_at=now.at, closed_by=now.actor.name))
-    _open_tasks(now, engine.process, case, transition.opened)
+    if case.due_on != due_before:  # accepted, paused, extended: what is still to be done moves with the case
+        own = {step.step for step in engine.process.steps if step.within}
+        moving = sa.update(Task).where(Task.case_id == case.id, Task.closed_at.is_(None), Task.step.not_in(own))
+        now.session.execute(moving.values(due_on=case.due_on))
+    _open_tasks(now, engine, case, transition.opened)
     activities = [entry.activity for entry in transition.entries]
     now.announce("case.moved", "case", str(case.id), case_number=case.case_number, kind=case.kind, phase=case.phase, activities=activities)
     now.record("case.moved", f"case:{case.case_number}", actions=[entry.action for entry in transition.entries], phase=case.phase)
     now.session.flush()
 
 
-def _open_tasks(now: Work, process: Process, case: CaseFile, steps: frozenset[str]) -> None:
+def _open_tasks(now: Work, engine: Engine, case: CaseFile, steps: frozenset[str]) -> None:
     for name in sorted(steps):
-        step = process.step(name)
+        step = engine.process.step(name)
+        unit = case.limits["units"].get(step.unit, case.unit_code)
+        due_on = engine.step_due(name, now.at) if step.within else case.due_on
         now.session.add(
             Task(
-                id=now.new_id(), case_id=case.id, step=name, role=step.role, unit_code=case.unit_code, assignee=None, opened_at=now.at,
-                due_on=case.due_on, closed_at=None, closed_by=None,
+                id=now.new_id(), case_id=case.id, step=name, role=step.role, unit_code=unit, assignee=None, opened_at=now.at, due_on=due_on,
+                closed_at=None, closed_by=None,
             )
         )  # fmt: skip
+
+
+def _timer_at(engine: Engine, state: CaseState) -> datetime | None:
+    timer = engine.next_timer(state)
+    return timer[1] if timer else None
 
 
 def _columns(state: CaseState) -> dict[str, Any]:
     return {
         "phase": state.marking.phase.value, "open_steps": sorted(state.marking.open_steps), "waiting": sorted(state.marking.waiting),
-        "is_corrected": state.marking.is_corrected, "received_at": state.received_at, "accepted_at": state.accepted_at,
+        "is_corrected": state.marking.is_corrected, "is_commitment": state.marking.is_commitment, "received_at": state.received_at, "accepted_at": state.accepted_at,
         "is_deemed_accepted": state.is_deemed_accepted, "completed_at": state.completed_at, "outcome_code": state.outcome,
         "is_suspended": state.is_suspended, "is_extended": state.is_extended, "missing": list(state.missing),
     }  # fmt: skip
@@ -210,12 +228,15 @@ def _columns(state: CaseState) -> dict[str, Any]:
 def _entry(event: CaseEvent) -> Entry:
     return Entry(
         event.activity, event.action, event.occurred_at, Phase(event.phase_before), Phase(event.phase_after), event.role, event.step, event.reason,
-        event.special_kind, event.special_code, event.has_written_notice, event.extension_days,
+        event.special_kind, event.special_code, event.has_written_notice, event.extension_days, tuple(event.missing), tuple(event.documents),
     )  # fmt: skip
 
 
-def _engine(process: Process, limits: Limits, zone: str) -> Engine:
-    return Engine(process, limits, work_calendar(), ZoneInfo(zone))
+def _engine(process: Process, terms: Mapping[str, Any], zone: str) -> Engine:
+    """The engine on what was fixed when the case began (``CaseFile.limits``): the matter's limits, expiry, units."""
+    limits = Limits(**{name: value for name, value in terms.items() if name not in ("expires_on", "units")})
+    expires_on = date.fromisoformat(terms["expires_on"]) if terms["expires_on"] else None
+    return Engine(process, limits, work_calendar(), ZoneInfo(zone), expires_on)
 
 
 def _digest(process: Process) -> str:

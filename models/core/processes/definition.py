@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.domain.clock import ACCEPTANCE_DAYS
 from models.domain.codes import code_tables
 from models.domain.time_limit import Limit
 
@@ -47,10 +48,39 @@ class Effect(StrEnum):
     EXTEND = "extend"
     SUPPLY = "supply"
     """Materials come that were missing at a tolerance acceptance."""
+    GIVE_UP_COMMITMENT = "give_up_commitment"
+    """The applicant takes the promise back; the case goes on by the ordinary procedure (国办发〔2020〕42号)."""
     COMPLETE = "complete"
     WITHDRAW = "withdraw"
     TERMINATE = "terminate"
     CLOSE = "close"
+
+
+MUST_SAY_WHY = frozenset({Effect.REFUSE, Effect.ASK_CORRECTION, Effect.SUSPEND, Effect.EXTEND, Effect.TERMINATE, Effect.GIVE_UP_COMMITMENT})
+"""Effects that need a reason whatever the process says (ALL art. 32, 38, 42, 45)."""
+ACTIVITIES: dict[Effect, str] = {
+    Effect.SUBMIT: "received",
+    Effect.RETURN: "pre_review_returned",
+    Effect.ASK_CORRECTION: "correction_asked",
+    Effect.CORRECT: "correction_submitted",
+    Effect.ACCEPT: "accepted",
+    Effect.REFUSE: "refused",
+    Effect.SUSPEND: "suspended",
+    Effect.RESUME: "resumed",
+    Effect.EXTEND: "extended",
+    Effect.SUPPLY: "supplied",
+    Effect.COMPLETE: "completed",
+    Effect.WITHDRAW: "withdrawn",
+    Effect.TERMINATE: "terminated",
+    Effect.GIVE_UP_COMMITMENT: "commitment_withdrawn",
+}
+"""The event by which the statutory clock, which reads events, knows the effect; no other action may leave it."""
+_AT_A_STEP = frozenset({Effect.SUBMIT, Effect.RETURN, Effect.ASK_CORRECTION, Effect.CORRECT, Effect.ACCEPT, Effect.COMPLETE, Effect.CLOSE})
+_LAST = frozenset({Effect.WITHDRAW, Effect.TERMINATE, Effect.CLOSE})
+_OWN_OUTCOMES = frozenset({"refused", "withdrawn", "terminated", "correction_lapsed"})
+"""Outcomes that an effect of their own, or time, brings about."""
+HEADS = frozenset({"head", "government_head"})
+"""Who may extend a limit: the head of the body, of the government for joint handling (ALL art. 42)."""
 
 
 class _Strict(BaseModel):
@@ -86,11 +116,12 @@ class Tolerance(_Strict):
 class Rules(_Strict):
     """Time rules of a process; the limits themselves are the matter's."""
 
-    accept_within: int | None = Field(5, ge=1, description="Working days for acceptance, refusal or correction notice; then the case counts as accepted from the day of receipt; none: no such rule.")
+    accept_within: int | None = Field(ACCEPTANCE_DAYS, ge=1, description="Working days for acceptance, refusal or correction notice; then the case counts as accepted from the day of receipt. The law's five in public processes, none in internal ones.")
     correction: Correction | None = Field(None, description="Whether materials may be corrected before acceptance.")
     special: tuple[str, ...] = Field((), description="Special procedures that may stop the clock (L.special_kind).")
     extension: Literal["none", "once"] = Field("none", description="Whether the limit may be extended.")
-    silence: Literal["none", "granted"] = Field("none", description="What it means that the body has not decided when the limit ends (renewal: Administrative Licence Law art. 50).")
+    silence: Literal["none", "granted"] = Field("none", description="What it means that the body has not decided in time: when the licence expires (renewal, Administrative Licence Law art. 50) or, where nothing expires, when the statutory limit ends.")
+    renewal_before: Time | None = Field(None, description="How long before the licence expires renewal must be asked for, else silence means nothing; none: any time before.")
     tolerance: Tolerance | None = Field(None, description="Whether minor materials may come later.")
     commitment: bool = Field(False, description="Whether the applicant may promise instead of proving 告知承诺.")
 
@@ -108,7 +139,8 @@ class Step(_Strict):
     title: str = Field(description="Chinese name.")
     role: str = Field(description="Role that does it.")
     needs: tuple[str, ...] = Field((), description="Steps that must all have been done before it opens (join of parallel branches).")
-    within: Time | None = Field(None, description="The step's own limit, counted from its opening; advises only.")
+    within: Time | None = Field(None, description="The step's own limit, counted from its opening: the day by which its task is due; nothing happens by itself.")
+    unit: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$", description="Which of the units that take part does it, by its part in the process (`planning`); none: the unit that handles the case.")
 
 
 class Action(_Strict):
@@ -123,6 +155,7 @@ class Action(_Strict):
     activity: str = Field(description="Code of the event (L.activity).")
     to: tuple[str, ...] = Field((), description="Steps that it opens; several: parallel branches.")
     keeps_step: bool = Field(False, description="The step stays open.")
+    commitment: bool | None = Field(None, description="Only for cases with a promise (true) or without one (false); none: for both.")
     outcomes: tuple[str, ...] = Field((), description="Outcomes (L.outcome) among which the actor chooses, for an action that completes.")
     needs_reason: bool = Field(False, description="The actor must say why.")
     documents: tuple[str, ...] = Field((), description="Documents that it issues, by name.")
@@ -139,7 +172,21 @@ class Action(_Strict):
             raise ValueError(f"动作 {self.action} 的 outcomes“{'、'.join(unknown)}”不在 L.outcome 中")
         if bool(self.outcomes) != (self.effect is Effect.COMPLETE):
             raise ValueError(f"动作 {self.action}：effect 为 complete 的动作且只有它要写 outcomes")
+        if own := sorted(_OWN_OUTCOMES & set(self.outcomes)):
+            raise ValueError(f"动作 {self.action} 的 outcomes 不能有“{'、'.join(own)}”，它们各有自己的 effect")
+        if self.effect in _AT_A_STEP and self.at is None:
+            raise ValueError(f"动作 {self.action} 的 effect 为 {self.effect}，须写 at")
+        if self.effect in _LAST and self.to:
+            raise ValueError(f"动作 {self.action} 之后办件已结束，不能写 to")
+        if (rightly := ACTIVITIES.get(self.effect)) is not None and self.activity != rightly:
+            raise ValueError(f"动作 {self.action} 的 effect 为 {self.effect}，activity 须为 {rightly}")
+        if self.effect not in ACTIVITIES and self.activity in ACTIVITIES.values():
+            raise ValueError(f"动作 {self.action} 的 activity“{self.activity}”只能与同义的 effect 一起用")
         return self
+
+    def is_for(self, is_commitment: bool) -> bool:
+        """Whether the action is one for cases with, or without, a promise."""
+        return self.commitment in (None, is_commitment)
 
 
 class Process(_Strict):
@@ -169,6 +216,45 @@ class Process(_Strict):
         if unknown := sorted(set(self.channels) - set(code_tables()["L.channel"])):
             raise ValueError(f"没有这些渠道：{'、'.join(unknown)}")
         return self
+
+    @model_validator(mode="after")
+    def _rules_are_the_laws(self) -> Self:
+        rules, has = self.rules, {action.effect for action in self.actions}
+        if self.kind == "public" and rules.accept_within != ACCEPTANCE_DAYS:
+            raise ValueError(f"对外流程的 rules.accept_within 须为 {ACCEPTANCE_DAYS}（行政许可法第三十二条）")
+        if self.kind == "internal" and (rules.accept_within or has & {Effect.SUSPEND, Effect.EXTEND, Effect.ASK_CORRECTION, Effect.SUPPLY}):
+            raise ValueError("内部流程没有法定时限，rules.accept_within 须为 null，也没有补正、容缺、特别程序和延长")
+        needed = {
+            "correction": (rules.correction is not None, {Effect.ASK_CORRECTION, Effect.CORRECT}),
+            "special": (bool(rules.special), {Effect.SUSPEND, Effect.RESUME}),
+            "extension": (rules.extension != "none", {Effect.EXTEND}),
+            "tolerance": (rules.tolerance is not None, {Effect.SUPPLY}),
+            "commitment": (rules.commitment, {Effect.GIVE_UP_COMMITMENT}),
+        }
+        for name, (is_on, effects) in needed.items():
+            if is_on and (missing := sorted(effects - has)):
+                raise ValueError(f"rules.{name} 需要 effect 为 {'、'.join(missing)} 的动作")
+            if not is_on and (idle := sorted(effects & has)):
+                raise ValueError(f"有 effect 为 {'、'.join(idle)} 的动作，但 rules.{name} 没有写")
+        if not rules.commitment and any(action.commitment is not None for action in self.actions):
+            raise ValueError("动作写了 commitment，但 rules.commitment 不是 true")
+        for is_commitment in (False, True):
+            accepting = [a.action for a in self.actions if a.effect is Effect.ACCEPT and a.is_for(is_commitment)]
+            if len(accepting) > 1:
+                raise ValueError(f"受理的动作只能有一个，而不是 {'、'.join(accepting)}")
+            if rules.silence == "granted" and self.granting(is_commitment) is None:
+                raise ValueError("rules.silence 为 granted，但没有 outcomes 含 granted 的动作")
+        if wrong := [a.action for a in self.actions if a.effect is Effect.EXTEND and self.role_of(a) not in HEADS]:
+            raise ValueError(f"动作 {'、'.join(wrong)}：延长须由负责人批准（role 为 {'、'.join(sorted(HEADS))}）")
+        return self
+
+    def acceptance(self, is_commitment: bool) -> Action | None:
+        """The action that accepts; None where a case is decided without one."""
+        return next((a for a in self.actions if a.effect is Effect.ACCEPT and a.is_for(is_commitment)), None)
+
+    def granting(self, is_commitment: bool) -> Action | None:
+        """The action that silence stands for."""
+        return next((a for a in self.actions if "granted" in a.outcomes and a.is_for(is_commitment)), None)
 
     def step(self, name: str) -> Step:
         """The step of this name."""

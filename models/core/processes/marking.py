@@ -3,7 +3,7 @@
 Only what a process itself decides is here: who acts, when, and why is judged by :mod:`models.core.processes.engine`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.core.processes.definition import OPEN, Action, Effect, Phase, Process
 
@@ -19,7 +19,8 @@ _FROM: dict[Effect, tuple[Phase, ...]] = {
     Effect.RESUME: (Phase.IN_APPROVAL,),
     Effect.EXTEND: (Phase.IN_APPROVAL,),
     Effect.SUPPLY: (Phase.IN_APPROVAL,),
-    Effect.COMPLETE: (Phase.IN_APPROVAL,),
+    Effect.GIVE_UP_COMMITMENT: (Phase.RECEIVED, Phase.IN_APPROVAL),
+    Effect.COMPLETE: (Phase.RECEIVED, Phase.IN_APPROVAL),
     Effect.WITHDRAW: OPEN,
     Effect.TERMINATE: OPEN,
     Effect.CLOSE: (Phase.COMPLETED,),
@@ -49,12 +50,14 @@ class Marking:
         open_steps: Steps that somebody has to do.
         waiting: Steps that are done and on whose siblings a join waits.
         is_corrected: Correction has been asked for, which is possible once.
+        is_commitment: The applicant promises instead of proving.
     """
 
     phase: Phase
     open_steps: frozenset[str] = field(default_factory=frozenset)
     waiting: frozenset[str] = field(default_factory=frozenset)
     is_corrected: bool = False
+    is_commitment: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -62,9 +65,26 @@ class Marking:
         return not self.open_steps and self.phase in (Phase.COMPLETED, Phase.CLOSED)
 
 
-def begin(process: Process) -> Marking:
+def begin(process: Process, is_commitment: bool = False) -> Marking:
     """A new case."""
-    return Marking(Phase.DRAFT, frozenset({process.start}))
+    return Marking(Phase.DRAFT, frozenset({process.start}), is_commitment=is_commitment)
+
+
+def accept_by_time(process: Process, marking: Marking) -> Marking:
+    """Where a case stands that counts as accepted because the body was silent (ALL art. 32(4)).
+
+    As after its acceptance; where the process decides without one, everything stays as it is but for the phase.
+    """
+    accept = process.acceptance(marking.is_commitment)
+    if accept is None:
+        return replace(marking, phase=Phase.IN_APPROVAL)
+    return fire(process, replace(marking, phase=Phase.RECEIVED, open_steps=frozenset({accept.at or ""}), waiting=frozenset()), accept)
+
+
+def grant_by_time(process: Process, marking: Marking) -> Marking:
+    """Where a case stands that counts as granted because the body was silent (ALL art. 50)."""
+    grant = process.granting(marking.is_commitment)
+    return replace(marking, phase=Phase.COMPLETED, open_steps=frozenset(grant.to if grant else ()), waiting=frozenset())
 
 
 def is_possible(marking: Marking, action: Action) -> bool:
@@ -75,8 +95,10 @@ def is_possible(marking: Marking, action: Action) -> bool:
         return False
     if action.effect is Effect.ASK_CORRECTION and marking.is_corrected:
         return False
-    if action.effect is Effect.COMPLETE and marking.open_steps != {action.at}:
-        return False  # a branch is still at work
+    if not action.is_for(marking.is_commitment) or (action.effect is Effect.GIVE_UP_COMMITMENT and not marking.is_commitment):
+        return False
+    if action.effect is Effect.COMPLETE and (marking.open_steps != {action.at} or marking.waiting):
+        return False  # a branch is still at work, or what it found has not been taken up
     return marking.phase in _FROM[action.effect]
 
 
@@ -84,16 +106,17 @@ def fire(process: Process, marking: Marking, action: Action) -> Marking:
     """Where the case stands after a possible action."""
     phase = _TO.get(action.effect, marking.phase)
     is_corrected = marking.is_corrected or action.effect is Effect.ASK_CORRECTION
+    is_commitment = marking.is_commitment and action.effect is not Effect.GIVE_UP_COMMITMENT
     if action.effect in ENDING:
-        return Marking(phase, frozenset(action.to), frozenset(), is_corrected)
+        return Marking(phase, frozenset(action.to), frozenset(), is_corrected, is_commitment)
     open_steps, done = set(marking.open_steps), set(marking.waiting)
     if action.at and not action.keeps_step:
         open_steps.discard(action.at)
-        done.add(action.at)
+        if any(action.at in process.step(name).needs for name in action.to):  # on its way to the join, not sent elsewhere
+            done.add(action.at)
     for name in action.to:
         needs = set(process.step(name).needs)
         if needs <= done:
             done -= {*needs, name}
             open_steps.add(name)
-    joined = {need for step in process.steps for need in step.needs}
-    return Marking(phase, frozenset(open_steps), frozenset(done & joined), is_corrected)
+    return Marking(phase, frozenset(open_steps), frozenset(done), is_corrected, is_commitment)

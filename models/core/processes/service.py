@@ -3,6 +3,7 @@
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -11,8 +12,26 @@ from models.core.processes.definition import Process
 from models.core.processes.soundness import faults
 from models.domain.errors import YiwangError
 
-ROLES = frozenset({"applicant", "clerk", "handler", "reviewer", "approver", "head", "issuer", "supervisor"})
+ROLES = frozenset(
+    {"applicant", "clerk", "handler", "reviewer", "approver", "head", "government_head", "issuer", "supervisor", "visitor"}
+)  # fmt: skip
 """Roles that a process may ask for; who holds them is policy."""
+_FAULTS = {
+    "missing": "缺少这一项",
+    "extra_forbidden": "没有这一项",
+    "literal_error": "取值不在允许的范围内",
+    "enum": "取值不在允许的范围内",
+    "string_pattern_mismatch": "只能用小写字母、数字和下划线，以字母开头",
+    "string_type": "应为文字",
+    "tuple_type": "应为列表",
+    "too_short": "至少要有一项",
+    "model_type": "应为键值",
+    "int_type": "应为整数",
+    "int_parsing": "应为整数",
+    "bool_parsing": "应为 true 或 false",
+    "bool_type": "应为 true 或 false",
+    "greater_than_equal": "数值太小",
+}
 
 
 @cache
@@ -22,12 +41,22 @@ def shipped() -> dict[str, Process]:
     Raises:
         YiwangError: YW-CORE-004 naming file and fault.
     """
-    folder = files("models.core.processes") / "definitions"
-    loaded = [load(path) for path in sorted(folder.iterdir(), key=lambda p: p.name) if path.name.endswith(".yml")]
-    newest: dict[str, Process] = {}
-    for process in sorted(loaded, key=lambda p: p.version):
-        newest[process.process] = process
-    return newest
+    return load_all(files("models.core.processes") / "definitions")
+
+
+def load_all(folder: Traversable) -> dict[str, Process]:
+    """Process code → newest version of the definitions (``*.yml``) in a folder.
+
+    Raises:
+        YiwangError: YW-CORE-004 naming file and fault, also where two files define the same version.
+    """
+    known: dict[tuple[str, int], Process] = {}
+    for path in sorted((p for p in folder.iterdir() if p.name.endswith(".yml")), key=lambda p: p.name):
+        process = load(path)
+        if (process.process, process.version) in known:
+            raise YiwangError("YW-CORE-004", path=path.name, detail=f"{process.process} 第 {process.version} 版已在另一个文件中定义")
+        known[process.process, process.version] = process
+    return {code: known[code, version] for code, version in sorted(known)}
 
 
 def load(path: Traversable) -> Process:
@@ -42,9 +71,15 @@ def load(path: Traversable) -> Process:
         mark = getattr(error, "problem_mark", None)
         raise YiwangError("YW-CORE-004", path=path.name, detail=f"第 {mark.line + 1} 行不是合法的 YAML" if mark else "不是 UTF-8 编码的 YAML") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise YiwangError("YW-CORE-004", path=path.name, detail=f"{place}：{first['msg'].removeprefix('Value error, ')}") from error
+        raise YiwangError("YW-CORE-004", path=path.name, detail=_fault(error)) from error
     if found := faults(process, ROLES):
         raise YiwangError("YW-CORE-004", path=path.name, detail="；".join(found))
     return process
+
+
+def _fault(error: ValidationError) -> str:
+    """The first fault in Chinese, with its place."""
+    first: Any = error.errors()[0]
+    place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
+    said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else _FAULTS.get(first["type"], "写法不对")
+    return f"{place}：{said}" if place else str(said)

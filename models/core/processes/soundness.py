@@ -5,49 +5,53 @@ walking all markings; processes here have a few dozen.
 """
 
 from collections import deque
+from collections.abc import Iterator
 
-from models.core.processes.definition import Effect, Process
-from models.core.processes.marking import Marking, begin, fire, is_possible
+from models.core.processes.definition import Effect, Phase, Process
+from models.core.processes.marking import Marking, accept_by_time, begin, fire, grant_by_time, is_possible
 
 MOST_MARKINGS = 20_000
 """Beyond it a process is too tangled to be run by people."""
 _WAYS_OUT = (Effect.WITHDRAW, Effect.TERMINATE)
+_Ways = dict[Marking, set[Marking]]
 
 
 def faults(process: Process, roles_held: frozenset[str] | None = None) -> list[str]:
     """What is wrong with a process, in Chinese sentences; empty when it can be run.
 
-    Withdrawal and termination are no ways to an end here: a step from which only they lead out is a dead end.
+    Withdrawal, termination and the passing of time are no ways to an end here: a step from which only they lead out is a
+    dead end. What time does is walked all the same: wherever it leads, the case must go on.
 
     Args:
         process: The process.
         roles_held: Roles that exist; None leaves them unchecked.
     """
     found: list[str] = []
-    start = begin(process)
-    ways: dict[Marking, set[Marking]] = {start: set()}
+    starts = [begin(process, is_commitment) for is_commitment in ((False, True) if process.rules.commitment else (False,))]
+    ways: _Ways = {start: set() for start in starts}
     taken: set[tuple[str, str | None]] = set()
-    queue = deque([start])
+    queue = deque(starts)
     while queue:
         marking = queue.popleft()
+        following = set(_by_time(process, marking))
         for action in process.actions:
             if not is_possible(marking, action):
                 continue
             taken.add((action.action, action.at))
             if action.effect in _WAYS_OUT:
                 continue
-            if set(action.to) & (marking.open_steps - {action.at or ''}):
+            if set(action.to) & (marking.open_steps - {action.at or ""}):
                 found.append(f"动作“{action.title}”会再次打开还没有办完的环节")
                 continue
-            following = fire(process, marking, action)
-            if following == marking:
-                continue
-            ways[marking].add(following)
-            if following not in ways:
-                if len(ways) >= MOST_MARKINGS:
-                    return [*found, f"流程的走法超过 {MOST_MARKINGS} 种，过于复杂"]
-                ways[following] = set()
-                queue.append(following)
+            after = fire(process, marking, action)
+            following.add(after)
+            if after != marking and action.effect is not Effect.GIVE_UP_COMMITMENT:
+                ways[marking].add(after)
+        for new in following - ways.keys():
+            if len(ways) >= MOST_MARKINGS:
+                return [*dict.fromkeys(found), f"流程的走法超过 {MOST_MARKINGS} 种，过于复杂"]
+            ways[new] = set()
+            queue.append(new)
     reached = {step for marking in ways for step in marking.open_steps}
     found += [f"环节“{step.title}”永远走不到" for step in process.steps if step.step not in reached]
     found += [f"动作“{action.title}”永远不会发生" for action in process.actions if (action.action, action.at) not in taken]
@@ -59,9 +63,17 @@ def faults(process: Process, roles_held: frozenset[str] | None = None) -> list[s
     return list(dict.fromkeys(found))
 
 
-def _stuck(ways: dict[Marking, set[Marking]]) -> list[Marking]:
+def _by_time(process: Process, marking: Marking) -> Iterator[Marking]:
+    """Where silence of the body leads."""
+    if process.rules.accept_within and marking.phase in (Phase.RECEIVED, Phase.RETURNED):
+        yield accept_by_time(process, marking)
+    if process.rules.silence == "granted" and marking.phase is Phase.IN_APPROVAL:
+        yield grant_by_time(process, marking)
+
+
+def _stuck(ways: _Ways) -> list[Marking]:
     """Markings from which no proper end can be reached."""
-    before: dict[Marking, set[Marking]] = {marking: set() for marking in ways}
+    before: _Ways = {marking: set() for marking in ways}
     for marking, following in ways.items():
         for target in following:
             before[target].add(marking)
