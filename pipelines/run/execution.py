@@ -1,8 +1,9 @@
 """How the job is executed in this process: its Dagster instance, what it prints, the names of its errors."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout
 
 import dagster as dg
 import duckdb
@@ -72,7 +73,12 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     if not config.exists():
         config.write_text("telemetry:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.from_config(str(home)) as opened:
+    with dg.DagsterInstance.from_config(str(home)) as opened, ExitStack() as held:
+        # Dagster connects anew for each of its hundreds of events. While somebody else is connected, SQLite need not move
+        # its log into the file and remove it each time.
+        for path in (home / "history" / "runs.db", home / "history" / "runs" / "index.db"):
+            connection = held.enter_context(closing(sqlite3.connect(path)))
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         yield opened
 
 
