@@ -1,9 +1,10 @@
 """Settings: defaults ‹ ``YIWANG_HOME/yiwang.toml`` ‹ environment ``YIWANG_*``; secrets from the environment only."""
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -11,7 +12,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from models.domain.errors import YiwangError
 
-SECRETS = ("digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url")
+SECRETS = ("digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url", "keys", "audit_keys")
 """Settings that are refused in ``yiwang.toml``."""
 
 
@@ -44,6 +45,11 @@ class Settings(BaseSettings):
     alert_secret: SecretStr | None = Field(None, description="Secret (16 or more characters) with which alerts are signed (HMAC-SHA256); none: they are not signed.")
 
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL of the operational database, `postgresql://…` in production; none: an SQLite file in the home.")
+    keys: SecretStr | None = Field(None, description="Keys that encrypt personal data in the operational database, as `id:64 hex digits`, comma-separated; the first encrypts, all decrypt; none: one is made once in the home, for development.")
+    audit_keys: SecretStr | None = Field(None, description="Keys that sign the audit chain, in the form of `YIWANG_KEYS`; the first signs; never remove one; none: one is made once in the home, for development.")
+    cipher: Literal["sm4-gcm", "aes-256-gcm"] = Field("sm4-gcm", description="What encrypts personal data; what the other has encrypted stays readable.")
+    crypto_provider: str = Field("software", description="`software`, or `package.module:factory` of a certified module's adapter (docs/security.md).")
+    audit_heads: Path | None = Field(None, description="File outside the database to which the signed heads of the audit chain are appended; none: `audit.heads` in the home.")
 
     @field_validator("session_key")
     @classmethod
@@ -57,6 +63,17 @@ class Settings(BaseSettings):
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < 16:
             raise ValueError("至少 16 个字符")
+        return value
+
+    @field_validator("keys", "audit_keys")
+    @classmethod
+    def _is_a_key_ring(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            entries = [entry.strip() for entry in value.get_secret_value().split(",")]
+            if not all(re.fullmatch(r"[a-z0-9-]{1,16}:[0-9a-fA-F]{64}", entry) for entry in entries):
+                raise ValueError("应为以逗号分隔的“编号:64 位十六进制数”，编号由小写字母、数字和连字符组成，不超过 16 个字符")
+            if len({entry.partition(":")[0] for entry in entries}) < len(entries):
+                raise ValueError("密钥编号重复")
         return value
 
     @field_validator("alert_webhook")

@@ -19,11 +19,15 @@ from rich.console import Console
 from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings, get_settings
+from serving.cli.audit import app as audit_app
+from serving.cli.audit import store as store_app
 from serving.cli.progress import Bars
 from serving.cli.sources import app as sources_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="一网：政务服务数据与智能平台。")
 app.add_typer(sources_app, name="sources")
+app.add_typer(audit_app, name="audit")
+app.add_typer(store_app, name="store")
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 Sources = Annotated[Path | None, typer.Option("--sources", help="数据源配置，默认取数据目录下的 sources.yml")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="截止时刻：2026-06-30（当日末）或 2026-06-30T12:00:00")]

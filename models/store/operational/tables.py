@@ -145,9 +145,10 @@ class Outbox(Base):
     """What others must hear of, written with the change itself; read in order of commit."""
 
     __tablename__ = "outbox"
+    __table_args__ = (sa.Index(None, "transaction", "position"),)
 
     position: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=True)
-    transaction: Mapped[int | None] = mapped_column(sa.BigInteger, index=True)
+    transaction: Mapped[int | None] = mapped_column(sa.BigInteger)
     event_id: Mapped[UUID] = mapped_column(unique=True)
     topic: Mapped[str]
     aggregate: Mapped[str]
@@ -157,11 +158,12 @@ class Outbox(Base):
 
 
 class Consumer(Base):
-    """How far somebody has read the outbox."""
+    """How far somebody has read the outbox: ``position`` on SQLite, ``(transaction, position)`` on PostgreSQL."""
 
     __tablename__ = "consumer"
 
     name: Mapped[str] = mapped_column(primary_key=True)
+    transaction: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     position: Mapped[int] = mapped_column(sa.BigInteger)
     updated_at: Mapped[datetime]
 
@@ -182,6 +184,9 @@ class Audit(Base):
     """Who did what to what, when, on whose authority; written with the change, chained by the sealer, never changed."""
 
     __tablename__ = "audit"
+    __table_args__ = (
+        sa.Index("ix_audit__unsealed", "transaction", "position", postgresql_where=sa.text("chain_number IS NULL"), sqlite_where=sa.text("chain_number IS NULL")),
+    )
 
     position: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=True)
     transaction: Mapped[int | None] = mapped_column(sa.BigInteger)
@@ -193,3 +198,70 @@ class Audit(Base):
     detail: Mapped[dict[str, Any]]
     chain_number: Mapped[int | None] = mapped_column(sa.BigInteger, unique=True)
     chain_hash: Mapped[str | None]
+
+
+class AuditHead(Base):
+    """The end of the audit chain as a sealing left it, signed; never changed. Its copies outside the store are what it is checked by."""
+
+    __tablename__ = "audit_head"
+
+    number: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[str]
+    at: Mapped[datetime]
+    signature: Mapped[str]
+
+
+_SECRET = {"encrypted": True}
+"""Marks a column whose values are sealed by :mod:`models.core.crypto`: rotation of keys finds them by it."""
+
+
+class Party(Base):
+    """A person or an enterprise. Names, numbers and phones are ciphertexts; numbers and phones are found by their digests."""
+
+    __tablename__ = "party"
+    __table_args__ = (
+        sa.Index(
+            "uq_party__number", "id_type_code", "number_digest", unique=True,
+            postgresql_where=sa.text("deleted_at IS NULL"), sqlite_where=sa.text("deleted_at IS NULL"),
+        ),
+        sa.Index(None, "phone_digest"),
+    )  # fmt: skip
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    id_type_code: Mapped[str]
+    name: Mapped[str] = mapped_column(info=_SECRET)
+    number: Mapped[str] = mapped_column(info=_SECRET)
+    phone: Mapped[str | None] = mapped_column(info=_SECRET)
+    number_digest: Mapped[str]
+    phone_digest: Mapped[str | None]
+    version: Mapped[int] = mapped_column()
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+    deleted_reason: Mapped[str | None]
+
+    __mapper_args__ = {"version_id_col": version}
+
+
+class Authorisation(Base):
+    """What an agent may do for a principal, and until when."""
+
+    __tablename__ = "authorisation"
+    __table_args__ = (sa.Index(None, "agent_id", "principal_id"), sa.Index(None, "principal_id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    principal_id: Mapped[UUID] = mapped_column(sa.ForeignKey("party.id"))
+    agent_id: Mapped[UUID] = mapped_column(sa.ForeignKey("party.id"))
+    matters: Mapped[list[str]]
+    actions: Mapped[list[str]]
+    is_special: Mapped[bool]
+    valid_from: Mapped[datetime]
+    valid_to: Mapped[datetime]
+    evidence: Mapped[str]
+    revoked_at: Mapped[datetime | None]
+    revoked_reason: Mapped[str | None]
+    version: Mapped[int] = mapped_column()
+    created_at: Mapped[datetime]
+
+    __mapper_args__ = {"version_id_col": version}
