@@ -14,7 +14,16 @@ from models.core.processes.service import shipped
 from models.domain.calendar import work_calendar
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
-from tests.unit.models_core.licence_by_hand import ACTIONS, EXTENSION, LAST_PUBLISHED, PROMISED, ROLES, STATUTORY, ZONE, ByHand
+from tests.unit.models_core.licence_by_hand import (
+    ACTIONS,
+    EXTENSION,
+    LAST_PUBLISHED,
+    PROMISED,
+    ROLES,
+    STATUTORY,
+    ZONE,
+    ByHand,
+)
 
 LIMITS = Limits("01", PROMISED, "wd", STATUTORY, "wd", extension_cap=EXTENSION)
 ENGINE = Engine(shipped()["licence"], LIMITS, work_calendar(), ZONE)
