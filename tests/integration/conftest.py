@@ -4,10 +4,14 @@ import fcntl
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from models.domain.settings import Settings
+from models.store.operational.database import Database
+from models.store.operational.migration import upgrade
 from pipelines.sample.service import write_sample
 from tests.support.city import CASES, ENVIRONMENT, UNTIL, YIWANG
 
@@ -30,3 +34,21 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert done.returncode == 0, done.stdout + done.stderr
             (home / "seconds").write_text(str(time.monotonic() - started))
     return home
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings_of_store(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of an operational database of the test's own, empty and without tables, on each kind of server."""
+    if request.param == "sqlite":
+        return Settings(home=tmp_path)
+    server = request.getfixturevalue("postgres")
+    return Settings(home=tmp_path, database_url=server.url_of(server.create()))
+
+
+@pytest.fixture
+def database(settings_of_store: Settings) -> Iterator[Database]:
+    """An operational database with its tables, on each kind of server."""
+    opened = Database(settings_of_store)
+    upgrade(opened)
+    yield opened
+    opened.close()
