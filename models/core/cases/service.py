@@ -113,7 +113,7 @@ def act(now: Work, case_id: UUID, command: Command, *, version: int | None = Non
     Raises:
         YiwangError: YW-STORE-011 where there is no such case, YW-STORE-010 where it was changed since, YW-CORE-001, -002, -003 as the engine.
     """
-    case, state, engine = _load(now.session, case_id, zone)
+    case, state, engine = load(now.session, case_id, zone, is_locked=True)
     if version is not None and version != case.version:
         raise YiwangError("YW-STORE-010")
     transition = engine.apply(state, command)
@@ -131,7 +131,7 @@ def settle(database: Database, at: datetime, limit: int = 200, zone: str = "Asia
         due = session.scalars(sa.select(CaseFile.id).where(CaseFile.next_timer_at <= at).order_by(CaseFile.next_timer_at).limit(limit)).all()
     for case_id in due:
         with work(database, TIME, at) as now:
-            case, state, engine = _load(now.session, case_id, zone)
+            case, state, engine = load(now.session, case_id, zone, is_locked=True)
             transition = engine.settle(state, at)
             if transition.entries:
                 _store(now, engine, case, state, transition)
@@ -151,8 +151,20 @@ def history(session: Session, case_id: UUID) -> Sequence[CaseEvent]:
     return session.scalars(sa.select(CaseEvent).where(CaseEvent.case_id == case_id).order_by(CaseEvent.sequence)).all()
 
 
-def _load(session: Session, case_id: UUID, zone: str) -> tuple[CaseFile, CaseState, Engine]:
-    case = session.scalars(sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None)).with_for_update()).one_or_none()
+def load(session: Session, case_id: UUID, zone: str = "Asia/Shanghai", *, is_locked: bool = False) -> tuple[CaseFile, CaseState, Engine]:
+    """A case as it is stored, as its engine sees it, and the engine: to ask what is possible, when it is due.
+
+    Args:
+        session: The transaction.
+        case_id: The case.
+        zone: Zone of days.
+        is_locked: Nobody else may change it until the transaction ends.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is no such case.
+    """
+    query = sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None))
+    case = session.scalars(query.with_for_update() if is_locked else query).one_or_none()
     if case is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
     published = session.get_one(ProcessVersion, (case.process, case.process_number))

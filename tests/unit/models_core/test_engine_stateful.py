@@ -70,10 +70,18 @@ class Licence(RuleBasedStateMachine):
         if possible:
             self.command(minutes, possible[pick % len(possible)], set(ROLES), with_ | {"reason": "依法"})
 
+    @precondition(lambda self: self.hand.is_suspended)
+    @rule(action=st.sampled_from(ACTIONS))
+    def do_what_must_wait(self, action: str) -> None:
+        well: dict[str, Any] = WELL | {"missing": tuple(self.hand.missing) if action == "supply" else ()}
+        if action not in ("withdraw", "terminate", "resume"):
+            self.command(0, action, set(ROLES), well)
+
     @precondition(lambda self: self.hand.phase == "in_approval")
-    @rule(minutes=st.integers(0, 12 * 24 * 60), action=st.sampled_from(["suspend", "resume", "extend", "extend", "supply", "give_up", "grant"]), with_=WITH)
-    def do_something_special(self, minutes: int, action: str, with_: dict[str, Any]) -> None:
-        self.command(minutes, action, set(ROLES), with_ | {"reason": "依法"})
+    @rule(minutes=st.integers(0, 12 * 24 * 60), action=st.sampled_from(["suspend", "resume", "extend", "extend", "supply", "give_up", "grant"]), with_=WITH, is_well=st.booleans())
+    def do_something_special(self, minutes: int, action: str, with_: dict[str, Any], is_well: bool) -> None:
+        well: dict[str, Any] = WELL | {"missing": tuple(self.hand.missing) if action == "supply" else with_["missing"]}
+        self.command(minutes, action, set(ROLES), well if is_well else with_ | {"reason": "依法"})
 
     @precondition(lambda self: self.hand.phase == "received")
     @rule(minutes=st.integers(0, 3 * 24 * 60), missing=MATERIALS)
