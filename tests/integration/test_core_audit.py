@@ -220,6 +220,12 @@ def test_a_transaction_that_commits_late_is_chained_where_it_began(database: Dat
     assert kinds(database, path) == []
 
 
+def test_rows_of_a_logical_backup_are_sealed_on_a_server_that_counts_anew(database: Database, path: Path) -> None:
+    record(database, 2)
+    unguarded(database, "UPDATE audit SET transaction = 1000000 + position")
+    assert seal(database, CRYPTO, path, AT) == 2 and kinds(database, path) == []
+
+
 def test_writers_and_sealers_at_once_make_one_chain_without_gaps(database: Database, path: Path) -> None:
     failed: list[BaseException] = []
     writing = threading.Event()

@@ -73,10 +73,10 @@ def read(database: Database, consumer: str, limit: int = 100) -> list[Message]:
             raise YiwangError("YW-OUTBOX-002", consumer=consumer)
         query = sa.select(Outbox).where(_is_after(session, (known.transaction, known.position)), is_settled(session, Outbox.transaction))
         rows = session.scalars(query.order_by(*_order(session)).limit(limit)).all()
-    return [
-        Message(row.event_id, row.topic, row.aggregate, row.aggregate_id, row.payload, row.created_at, (row.transaction or 0, row.position))
-        for row in rows
-    ]  # fmt: skip
+        return [
+            Message(row.event_id, row.topic, row.aggregate, row.aggregate_id, row.payload, row.created_at, (row.transaction or 0, row.position))
+            for row in rows
+        ]  # fmt: skip
 
 
 def done(database: Database, consumer: str, message: Message, at: datetime) -> None:
