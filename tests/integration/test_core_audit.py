@@ -222,7 +222,7 @@ def test_a_transaction_that_commits_late_is_chained_where_it_began(database: Dat
 
 def test_rows_of_a_logical_backup_are_sealed_on_a_server_that_counts_anew(database: Database, path: Path) -> None:
     record(database, 2)
-    unguarded(database, "UPDATE audit SET transaction = 1000000 + position")
+    unguarded(database, 'UPDATE audit SET "transaction" = 1000000 + position')
     assert seal(database, CRYPTO, path, AT) == 2 and kinds(database, path) == []
 
 

@@ -31,7 +31,7 @@ def heads_of(settings: Settings) -> Path:
     return settings.audit_heads or settings.home / "audit.heads"
 
 
-def seal(database: Database, crypto: CryptoProvider, path: Path, at: datetime, limit: int = 1000) -> int:
+def seal(database: Database, crypto: CryptoProvider, path: Path, at: datetime, limit: int = 200) -> int:
     """Chain what is committed and not chained yet, and take the chain's head out of the store.
 
     One sealer at a time: whoever comes while another is at it does nothing. A kill at any moment leaves a whole chain; heads
@@ -42,7 +42,7 @@ def seal(database: Database, crypto: CryptoProvider, path: Path, at: datetime, l
         crypto: Who hashes and signs.
         path: File of heads.
         at: Now.
-        limit: Rows at most.
+        limit: Rows at most; on SQLite writers wait for as many.
 
     Returns:
         Number of rows sealed; call again at once while it equals ``limit``.
