@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.migration import upgrade
+from models.store.operational.tables import Base
 from pipelines.sample.service import write_sample
 from tests.support.city import CASES, ENVIRONMENT, UNTIL, YIWANG
+from tests.support.postgres import Server
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +41,38 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings_of_store(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of an operational database of the test's own, empty and without tables, on each kind of server."""
+    """Settings of an operational database of the test's own, empty and without tables, on each kind of server: for tests of migrations."""
     if request.param == "sqlite":
         return Settings(home=tmp_path)
     server = request.getfixturevalue("postgres")
     return Settings(home=tmp_path, database_url=server.url_of(server.create()))
 
 
-@pytest.fixture
-def database(settings_of_store: Settings) -> Iterator[Database]:
-    """An operational database with its tables, on each kind of server."""
-    opened = Database(settings_of_store)
+@pytest.fixture(scope="session")
+def _migrated(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = postgres.url_of(postgres.create())
+    opened = Database(Settings(home=tmp_path_factory.mktemp("migrated"), database_url=SecretStr(url)))
     upgrade(opened)
+    opened.close()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of ``database``."""
+    if request.param == "sqlite":
+        return Settings(home=tmp_path)
+    return Settings(home=tmp_path, database_url=request.getfixturevalue("_migrated"))
+
+
+@pytest.fixture
+def database(database_settings: Settings) -> Iterator[Database]:
+    """An operational database with its tables and no row, on each kind of server; PostgreSQL's is emptied, not made anew."""
+    opened = Database(database_settings)
+    upgrade(opened)
+    if not opened.is_sqlite:
+        with opened.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.exec_driver_sql(f"TRUNCATE {', '.join(Base.metadata.tables)} RESTART IDENTITY")
     yield opened
     opened.close()

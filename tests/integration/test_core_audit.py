@@ -22,7 +22,7 @@ from models.core.audit.service import heads_of, seal, verify
 from models.core.crypto.service import provider
 from models.core.crypto.software import SoftwareProvider
 from models.core.work.service import Actor, Work
-from models.domain.settings import Settings
+from models.domain.settings import Settings, get_settings
 from models.store.operational.database import Database
 from models.store.operational.migration import upgrade
 from models.store.operational.tables import Audit, AuditHead
@@ -260,10 +260,10 @@ def test_writers_and_sealers_at_once_make_one_chain_without_gaps(database: Datab
 
 
 @pytest.mark.parametrize("moment", ["models.core.audit.service.link:3", "models.core.audit.heads.append:2", "random"])
-def test_after_a_kill_in_the_middle_of_sealing_the_chain_is_whole(database: Database, settings_of_store: Settings, path: Path, moment: str) -> None:
+def test_after_a_kill_in_the_middle_of_sealing_the_chain_is_whole(database: Database, database_settings: Settings, path: Path, moment: str) -> None:
     record(database, 40)
-    child = [sys.executable, str(ROOT / "tests" / "support" / "sealing.py"), str(settings_of_store.home), str(path), moment]
-    url = settings_of_store.database_url
+    child = [sys.executable, str(ROOT / "tests" / "support" / "sealing.py"), str(database_settings.home), str(path), moment]
+    url = database_settings.database_url
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **({"YIWANG_DATABASE_URL": url.get_secret_value()} if url else {})}
     with subprocess.Popen(child, env=environment, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"sealing\n"
@@ -281,6 +281,7 @@ def test_after_a_kill_in_the_middle_of_sealing_the_chain_is_whole(database: Data
 
 def test_the_command_says_what_it_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("YIWANG_DATABASE_URL", raising=False)
+    monkeypatch.setenv("YIWANG_HOME", str(tmp_path))  # the command sets it: here it is set back
     run = CliRunner().invoke
     where = ["--home", str(tmp_path)]
     nothing = run(app, ["audit", "verify", *where])
@@ -297,3 +298,4 @@ def test_the_command_says_what_it_finds(tmp_path: Path, monkeypatch: pytest.Monk
     assert bad.exit_code == 1 and "✗ 审计记录第 2 条与封存时不一致" in bad.output and "发现 1 个问题" in bad.output
     assert list(verify(database, provider(settings), heads_of(settings), LATER))[0].number == 2
     database.close()
+    get_settings.cache_clear()

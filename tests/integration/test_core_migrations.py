@@ -67,9 +67,12 @@ def test_two_processes_that_start_at_once_migrate_once(settings_of_store: Settin
     assert failed == []
 
 
-def test_a_store_of_a_newer_version_is_left_alone(database: Database) -> None:
+def test_a_store_of_a_newer_version_is_left_alone(settings_of_store: Settings) -> None:
+    database = Database(settings_of_store)
+    upgrade(database)
     with database.engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(YiwangError) as caught:
         upgrade(database)
     assert caught.value.code == "YW-STORE-009"
+    database.close()

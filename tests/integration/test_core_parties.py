@@ -2,13 +2,15 @@
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
-from models.core.crypto.rotation import remaining, rotate
+from models.core.crypto.service import Place, provider, remaining, rotate
 from models.core.crypto.software import SoftwareProvider
 from models.core.parties.service import (
     amend,
@@ -25,8 +27,11 @@ from models.core.parties.service import (
 from models.core.work.service import work
 from models.domain.errors import YiwangError
 from models.domain.identifiers import credit_code_check, resident_id_check
+from models.domain.settings import get_settings
 from models.store.operational.database import Database
+from models.store.operational.migration import upgrade
 from models.store.operational.tables import Audit, Party
+from serving.cli.main import app
 from tests.support.operational import AT, CLERK, CRYPTO
 
 DAY = timedelta(days=1)
@@ -282,3 +287,34 @@ def test_a_value_that_cannot_be_read_is_told_and_does_not_stop_the_rotation(data
     assert [str(place) for place in done.failed] == [f"party.name/{bad}"] and done.changed == 5 and remaining(database, NEXT) == 1
     with database.read() as session:
         assert masked(ONLY_NEXT, session.get_one(Party, good)).name == "张*三"
+
+
+def test_the_commands_rotate_and_tell_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = f"k1:{'1' * 64}", f"k2:{'2' * 64}"
+    for name, value in {"HOME": str(tmp_path), "KEYS": old, "AUDIT_KEYS": old, "DIGEST_KEY": "0123456789abcdef"}.items():
+        monkeypatch.setenv(f"YIWANG_{name}", value)
+    monkeypatch.delenv("YIWANG_DATABASE_URL", raising=False)
+    run = CliRunner().invoke
+    try:
+        get_settings.cache_clear()
+        database, before = Database(get_settings()), provider(get_settings())
+        upgrade(database)
+        with work(database, CLERK, AT) as now:
+            good = register(now, before, "person", "张三", "111", ZHANG).id
+            bad = register(now, before, "person", "李四", "111", resident(2))
+            bad.name = before.encrypt("李四", Place("party", "name", good))
+        monkeypatch.setenv("YIWANG_KEYS", f"{new},{old}")
+        get_settings.cache_clear()
+        first = run(app, ["store", "rotate"])
+        assert first.exit_code == 1 and f"✗ party.name/{bad.id} 无法解密" in first.output and "还有 1 行使用旧密钥" in first.output
+        with work(database, CLERK, AT) as now:
+            amend(now, provider(get_settings()), bad.id, 2, name="李四")
+        assert (second := run(app, ["store", "rotate"])).exit_code == 0 and "旧密钥可以移除" in second.output
+        assert run(app, ["store", "rebase"]).exit_code == 0
+        monkeypatch.setenv("YIWANG_KEYS", "k1")
+        get_settings.cache_clear()
+        wrong = run(app, ["store", "rotate"])
+        assert wrong.exit_code == 2 and "YIWANG_KEYS" in wrong.output and "64 位十六进制" in wrong.output
+        database.close()
+    finally:
+        get_settings.cache_clear()
