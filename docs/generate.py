@@ -14,6 +14,8 @@ import yaml
 from pydantic import BaseModel
 
 from models.capability.service import load_system
+from models.core.processes.definition import Action, Correction, Process, Rules, Step, Time, Tolerance
+from models.core.processes.service import shipped
 from models.domain.codes import code_tables, items_not_carried, standard_items
 from models.domain.contracts import SUBJECT_TITLES, SUBJECTS, columns
 from models.domain.errors import MESSAGES
@@ -143,13 +145,43 @@ def source_page() -> str:
     return "\n".join(parts)
 
 
+def process_page() -> str:
+    """Every key of a definition; every process that ships: its rules, steps and actions, and a picture of the way through it."""
+    parts = ["# Processes\n\nHow they are written: [processes](../processes.md). Actions beside the steps may be taken in their phases.\n"]
+    sections: dict[str, type[BaseModel]] = {
+        "Keys": Process, "Keys of `rules`": Rules, "Keys of a step": Step, "Keys of an action": Action,
+        "Keys of a time": Time, "Keys of `correction`": Correction, "Keys of `tolerance`": Tolerance,
+    }  # fmt: skip
+    for title, model in sections.items():
+        keys = ((f"`{n}`", "(required)" if f.is_required() else _default(f.default), f.description) for n, f in model.model_fields.items() if n != "rules")
+        parts.append(f"## {title}\n\n" + table(("key", "default", "meaning"), keys))
+    for code, process in shipped().items():
+        rules = process.rules.model_dump(mode="json", exclude_defaults=True)
+        parts.append(f"## `{code}` {process.title}\n\nVersion {process.version}, {process.kind}; rules: `{rules}`\n\n{_picture(process)}")
+        steps = ((f"`{s.step}`", s.title, s.role, s.unit, ", ".join(s.needs), f"{s.within.length} {s.within.unit}" if s.within else None) for s in process.steps)
+        parts.append(table(("step", "title", "role", "unit", "waits for", "within"), steps))
+        actions = ((f"`{a.action}`", a.title, a.at or f"({', '.join(a.phases)})", process.role_of(a), a.effect.value, ", ".join(a.to), ", ".join(a.outcomes), "、".join(a.documents)) for a in process.actions)
+        parts.append(table(("action", "title", "at", "role", "effect", "opens", "outcomes", "documents"), actions))
+    return "\n".join(parts)
+
+
+def _picture(process: Process) -> str:
+    """The way through a process as a Mermaid diagram."""
+    lines = [f'    {step.step}["{step.title}"]' for step in process.steps]
+    for action in process.actions:
+        if action.at:
+            lines += [f'    {action.at} -->|"{action.title}"| {target}' for target in action.to or ("over((结束))",) if target != action.at]
+    return "```mermaid\nflowchart TD\n" + "\n".join(lines) + "\n```\n"
+
+
 def _default(value: Any) -> str:
-    return "" if value is None or value == [] or value == {} else f"`{value}`"
+    return "" if value is None or value in ([], {}, ()) else f"`{value}`"
 
 
 PAGES: dict[str, Callable[[], str]] = {
     "settings": settings_page, "commands": command_page, "api": api_page, "contracts": contract_page, "marts": mart_page,
     "rules": rule_page, "indicators": indicator_page, "messages": message_page, "sources": source_page,
+    "processes": process_page,
 }
 
 

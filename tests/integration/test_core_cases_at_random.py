@@ -76,7 +76,7 @@ def test_many_hands_on_several_cases_lose_and_double_nothing(database: Database)
                 missing = ("照片",) if action.effect is Effect.ACCEPT and engine.process.rules.tolerance and dice.random() < 0.3 else ()
                 command = Command(
                     action.action, at, ROLES, reason="依法", outcome=dice.choice(action.outcomes or (None,)), special_kind="hearing",
-                    has_written_notice=True, extension_days=2, missing=state.missing if action.effect is Effect.SUPPLY else missing, step=action.at,
+                    has_written_notice=True, extension_days=2, missing=state.missing if action.effect is Effect.SUPPLY else missing, step=action.at, unit_code="B03",
                 )  # fmt: skip
                 with work(database, Actor(f"u{seed}", ROLES, "B01", "all roles"), at) as now:
                     act(now, case_id, command, version=version)
@@ -121,7 +121,7 @@ def replayed(engine: Engine, events: Sequence[CaseEvent], case: CaseFile, end: d
             named = came if effect is Effect.SUPPLY else event.missing if effect is Effect.ACCEPT else []
             command = Command(
                 event.action, event.occurred_at, frozenset({event.role}), event.reason, case.outcome_code if effect is Effect.COMPLETE else None,
-                event.special_kind, bool(event.has_written_notice), event.extension_days, tuple(named), event.step,
+                event.special_kind, bool(event.has_written_notice), event.extension_days, tuple(named), event.step, event.unit_code,
             )  # fmt: skip
             state = engine.apply(state, command).state
         before = event.missing
@@ -180,3 +180,8 @@ def test_tasks_go_to_the_units_that_take_part_and_are_due_with_the_case(database
     with work(database, ANYBODY, MONDAY) as now:
         act(now, joint, Command("extend", MONDAY, ROLES, reason="情况复杂", extension_days=5))
     assert {row[2] for row in open_tasks(joint)} == {"2026-03-23"}
+    with work(database, ANYBODY, MONDAY) as now:
+        act(now, joint, Command("transfer", MONDAY, ROLES, reason="职责调整", unit_code="B09"))
+    assert {row[:2] for row in open_tasks(joint)} == {("opinion_first", "B09"), ("opinion_second", "B02"), ("opinion_third", "B09")}
+    with database.read() as session:
+        assert session.get_one(CaseFile, joint).unit_code == "B09" and history(session, joint)[-1].unit_code == "B09"

@@ -185,6 +185,9 @@ def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transit
     case.next_timer_at = _timer_at(engine, state)
     due_before, case.due_on = case.due_on, engine.clocks(state, now.at).due_on
     case.updated_at = now.at
+    for entry in transition.entries:
+        if entry.unit_code:
+            _hand_over(now, case, entry.unit_code)
     for number, entry in enumerate(transition.entries, start=len(before.entries) + 1):
         is_time = entry.role == SYSTEM
         now.session.add(
@@ -208,6 +211,13 @@ def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transit
     now.announce("case.moved", "case", str(case.id), case_number=case.case_number, kind=case.kind, phase=case.phase, activities=activities)
     now.record("case.moved", f"case:{case.case_number}", actions=[entry.action for entry in transition.entries], phase=case.phase)
     now.session.flush()
+
+
+def _hand_over(now: Work, case: CaseFile, unit_code: str) -> None:
+    """What the unit of the case had to do is another's; what other units do in it stays theirs."""
+    tasks_of_unit = sa.update(Task).where(Task.case_id == case.id, Task.closed_at.is_(None), Task.unit_code == case.unit_code)
+    now.session.execute(tasks_of_unit.values(unit_code=unit_code, assignee=None))
+    case.unit_code = unit_code
 
 
 def _open_tasks(now: Work, engine: Engine, case: CaseFile, steps: frozenset[str]) -> None:
@@ -241,6 +251,7 @@ def _entry(event: CaseEvent) -> Entry:
     return Entry(
         event.activity, event.action, event.occurred_at, Phase(event.phase_before), Phase(event.phase_after), event.role, event.step, event.reason,
         event.special_kind, event.special_code, event.has_written_notice, event.extension_days, tuple(event.missing), tuple(event.documents),
+        event.unit_code if event.activity == "transferred" else None,
     )  # fmt: skip
 
 

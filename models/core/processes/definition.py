@@ -50,13 +50,15 @@ class Effect(StrEnum):
     """Materials come that were missing at a tolerance acceptance."""
     GIVE_UP_COMMITMENT = "give_up_commitment"
     """The applicant takes the promise back; the case goes on by the ordinary procedure (国办发〔2020〕42号)."""
+    TRANSFER = "transfer"
+    """Another unit goes on with it."""
     COMPLETE = "complete"
     WITHDRAW = "withdraw"
     TERMINATE = "terminate"
     CLOSE = "close"
 
 
-MUST_SAY_WHY = frozenset({Effect.REFUSE, Effect.ASK_CORRECTION, Effect.SUSPEND, Effect.EXTEND, Effect.TERMINATE, Effect.GIVE_UP_COMMITMENT})
+MUST_SAY_WHY = frozenset({Effect.REFUSE, Effect.ASK_CORRECTION, Effect.SUSPEND, Effect.EXTEND, Effect.TERMINATE, Effect.GIVE_UP_COMMITMENT, Effect.TRANSFER})
 """Effects that need a reason whatever the process says (ALL art. 32, 38, 42, 45)."""
 ACTIVITIES: dict[Effect, str] = {
     Effect.SUBMIT: "received",
@@ -69,6 +71,7 @@ ACTIVITIES: dict[Effect, str] = {
     Effect.RESUME: "resumed",
     Effect.EXTEND: "extended",
     Effect.SUPPLY: "supplied",
+    Effect.TRANSFER: "transferred",
     Effect.COMPLETE: "completed",
     Effect.WITHDRAW: "withdrawn",
     Effect.TERMINATE: "terminated",
@@ -76,6 +79,8 @@ ACTIVITIES: dict[Effect, str] = {
 }
 """The event by which the statutory clock, which reads events, knows the effect; no other action may leave it."""
 _AT_A_STEP = frozenset({Effect.SUBMIT, Effect.RETURN, Effect.ASK_CORRECTION, Effect.CORRECT, Effect.ACCEPT, Effect.COMPLETE, Effect.CLOSE})
+_BESIDE = frozenset({Effect.RESUME, Effect.SUPPLY, Effect.TRANSFER})
+"""Effects that must be possible wherever the case stands."""
 _LAST = frozenset({Effect.WITHDRAW, Effect.TERMINATE, Effect.CLOSE})
 _OWN_OUTCOMES = frozenset({"refused", "withdrawn", "terminated", "correction_lapsed"})
 """Outcomes that an effect of their own, or time, brings about."""
@@ -176,6 +181,8 @@ class Action(_Strict):
             raise ValueError(f"动作 {self.action} 的 outcomes 不能有“{'、'.join(own)}”，它们各有自己的 effect")
         if self.effect in _AT_A_STEP and self.at is None:
             raise ValueError(f"动作 {self.action} 的 effect 为 {self.effect}，须写 at")
+        if self.effect in _BESIDE and (self.at is not None or self.to):
+            raise ValueError(f"动作 {self.action} 的 effect 为 {self.effect}，须写 phases，不写 at 和 to")
         if self.effect in _LAST and self.to:
             raise ValueError(f"动作 {self.action} 之后办件已结束，不能写 to")
         if (rightly := ACTIVITIES.get(self.effect)) is not None and self.activity != rightly:

@@ -250,6 +250,10 @@ class Engine:
                 raise _incomplete(command, f"须写明补齐了哪些材料：{'、'.join(state.missing)}")
             case Effect.GIVE_UP_COMMITMENT if named and state.accepted_at is None:
                 raise _incomplete(command, "受理前撤回承诺的，材料通过补正提交")
+            case Effect.GIVE_UP_COMMITMENT if named and rules.tolerance is None:
+                raise _incomplete(command, "本流程不能容缺，没有补交材料的办法")
+            case Effect.TRANSFER if not (command.unit_code and command.unit_code.strip()):
+                raise _incomplete(command, "须写明转给哪个单位")
 
     def _not_extendable(self, state: CaseState, action: Action, at: datetime, length: int) -> str | None:
         """Why the limit cannot be extended so far (ALL art. 42): once, before it ends, by the right head, no longer than allowed."""
@@ -294,7 +298,7 @@ class Engine:
             special_code={Effect.SUSPEND: "2", Effect.EXTEND: "1"}.get(action.effect),  # GB/T 39046-2020 A.7
             has_written_notice=command.has_written_notice if action.effect is Effect.SUSPEND else None,
             extension_days=command.extension_days if action.effect is Effect.EXTEND else None,
-            missing=after.missing, documents=action.documents,
+            missing=after.missing, documents=action.documents, unit_code=command.unit_code if action.effect is Effect.TRANSFER else None,
         )  # fmt: skip
         after = replace(after, entries=(*state.entries, entry))
         opened, ended = marking.open_steps - state.marking.open_steps, state.marking.open_steps - marking.open_steps

@@ -20,6 +20,7 @@ _FROM: dict[Effect, tuple[Phase, ...]] = {
     Effect.EXTEND: (Phase.IN_APPROVAL,),
     Effect.SUPPLY: (Phase.IN_APPROVAL,),
     Effect.GIVE_UP_COMMITMENT: (Phase.RECEIVED, Phase.IN_APPROVAL),
+    Effect.TRANSFER: OPEN,
     Effect.COMPLETE: (Phase.RECEIVED, Phase.IN_APPROVAL),
     Effect.WITHDRAW: OPEN,
     Effect.TERMINATE: OPEN,

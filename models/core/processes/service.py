@@ -32,6 +32,17 @@ _FAULTS = {
     "bool_type": "应为 true 或 false",
     "greater_than_equal": "数值太小",
 }
+_TWICE = "的键重复"
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key written twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if len({str(key) for key in keys}) < len(keys):
+            raise yaml.constructor.ConstructorError(None, None, _TWICE, node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 @cache
@@ -66,10 +77,10 @@ def load(path: Traversable) -> Process:
         YiwangError: YW-CORE-004 naming file and fault.
     """
     try:
-        process = Process.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        process = Process.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise YiwangError("YW-CORE-004", path=path.name, detail=f"第 {mark.line + 1} 行不是合法的 YAML" if mark else "不是 UTF-8 编码的 YAML") from error
+        raise YiwangError("YW-CORE-004", path=path.name, detail=f"第 {mark.line + 1} 行{_TWICE if _TWICE in str(error) else '不是合法的 YAML'}" if mark else "不是 UTF-8 编码的 YAML") from error
     except ValidationError as error:
         raise YiwangError("YW-CORE-004", path=path.name, detail=_fault(error)) from error
     if found := faults(process, ROLES):

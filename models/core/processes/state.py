@@ -40,6 +40,7 @@ class Command:
         missing: By name: at acceptance, minor materials that may come later; when a promise is taken back, the proofs that it
             stood for; at their arrival, those that came.
         step: Step at which the action is taken, where several have it.
+        unit_code: Unit that goes on with the case, to transfer it.
     """
 
     action: str
@@ -52,6 +53,7 @@ class Command:
     extension_days: int | None = None
     missing: tuple[str, ...] = ()
     step: str | None = None
+    unit_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ class Entry:
     """Materials that have still to come afterwards."""
     documents: tuple[str, ...] = ()
     """Documents that are issued."""
+    unit_code: str | None = None
+    """Unit that goes on with the case, where it was transferred."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,10 @@ class CaseState:
         """Instant of the last event of this kind."""
         return next((entry.at for entry in reversed(self.entries) if entry.activity == activity), None)
 
+    def _resumed_at(self, number: int) -> datetime | None:
+        """When the pause of this entry ended: said outright, as a pause may begin at the instant at which another ended."""
+        return next((entry.at for entry in self.entries[number:] if entry.activity == "resumed"), None)
+
     @property
     def facts(self) -> CaseFacts:
         """What the statutory clock reads."""
@@ -120,6 +128,7 @@ class CaseState:
             Event(
                 sequence=number, activity_code=entry.activity, occurred_at=entry.at, special_code=entry.special_code,
                 special_kind_code=entry.special_kind, has_written_notice=entry.has_written_notice, extension_days=entry.extension_days,
+                special_ended_at=self._resumed_at(number) if entry.activity == "suspended" else None,
             )
             for number, entry in enumerate(self.entries, start=1)
         )  # fmt: skip

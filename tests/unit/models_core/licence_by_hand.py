@@ -37,6 +37,7 @@ BESIDE = {  # action -> role, phases
     "suspend": ("handler", {"in_approval"}),
     "resume": ("handler", {"in_approval"}),
     "extend": ("head", {"in_approval"}),
+    "transfer": ("head", {"received", "in_approval"}),
     "supply": ("applicant", {"in_approval"}),
     "give_up": ("applicant", {"received", "in_approval"}),
     "withdraw": ("applicant", {"received", "returned", "correcting", "in_approval"}),
@@ -44,7 +45,7 @@ BESIDE = {  # action -> role, phases
 }
 ACTIONS = sorted({action for _, action in WAY} | set(BESIDE))
 ROLES = ["applicant", "approver", "clerk", "handler", "head", "issuer", "reviewer"]
-NEEDS_REASON = {"return", "refuse", "ask_correction", "send_back", "deny", "suspend", "extend", "withdraw", "terminate", "give_up"}
+NEEDS_REASON = {"return", "refuse", "ask_correction", "send_back", "deny", "suspend", "extend", "withdraw", "terminate", "give_up", "transfer"}
 
 
 def works(day: date) -> bool:
@@ -127,6 +128,8 @@ class ByHand:
             return with_.get("special_kind") in PAUSES and bool(with_.get("has_written_notice"))  # art. 45
         if action == "resume":
             return self.is_suspended
+        if action == "transfer":
+            return bool((with_.get("unit_code") or "").strip())
         if action == "extend":  # art. 42: once, before the limit ends, at most ten days
             days = with_.get("extension_days") or 0
             due = self.due(STATUTORY)
@@ -145,6 +148,8 @@ class ByHand:
         """Do what is allowed."""
         named = list(with_.get("missing", ()))
         today = now.astimezone(ZONE).date()
+        if action == "transfer":
+            return None
         if action in ("withdraw", "terminate"):
             return self.end("closed", "withdrawn" if action == "withdraw" else "terminated")
         if action == "suspend":

@@ -25,7 +25,7 @@ def commands(engine: Engine, state: CaseState, action: Action, now: object) -> l
     return [
         Command(
             action.action, now, ROLES, reason="依法", outcome=outcome, special_kind=special, has_written_notice=True, extension_days=1,  # type: ignore[arg-type]
-            missing=missing, step=action.at,
+            missing=missing, step=action.at, unit_code="B02",
         )
         for outcome in action.outcomes or (None,)
     ]  # fmt: skip

@@ -135,6 +135,15 @@ def test_while_it_goes_on_the_case_rests() -> None:
     assert life.stands == ("closed", "withdrawn", set()) and not life.state.is_suspended
 
 
+def test_a_pause_may_begin_at_the_instant_at_which_another_ends() -> None:
+    life = accepted()
+    life.do("suspend", "03-04", **HEARING)
+    life.do("resume", "03-06")
+    life.do("suspend", "03-06", **HEARING)
+    life.do("resume", "03-11")
+    assert life.clocks("03-11").paused_days == 5 and life.clocks("03-11").due_on == date(2025, 3, 24)
+
+
 def test_before_acceptance_there_is_nothing_to_stop() -> None:
     assert refused(Life().all("03-03", "submit"), "suspend", "03-03", **HEARING) == "YW-CORE-001"
 
@@ -395,6 +404,12 @@ def test_withdrawal_ends_all_branches() -> None:
     life.do("agree", "03-04", step="opinion_first")
     moved = life.do("withdraw", "03-04")
     assert moved.ended == {"opinion_second", "opinion_third"} and not life.state.marking.waiting
+
+
+def test_a_transfer_names_the_unit() -> None:
+    assert refused(accepted(), "transfer", "03-04", "哪个单位") == "YW-CORE-003"
+    life = accepted()
+    assert life.do("transfer", "03-04", unit_code="B02").entries[0].unit_code == "B02" and life.stands[2] == {"handling"}
 
 
 # Internal processes

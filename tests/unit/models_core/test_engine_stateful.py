@@ -41,7 +41,7 @@ BEGINNINGS = [  # ahead of the Spring Festival, Labour Day and National Day with
     datetime(2026, 3, 7, 8, tzinfo=ZONE), datetime(2026, 12, 10, 10, tzinfo=ZONE),
 ]  # fmt: skip
 MINUTES = st.one_of(st.sampled_from([0, 1, 60, 24 * 60, 3 * 24 * 60]), st.integers(0, 6 * 24 * 60), st.integers(0, 40 * 24 * 60))
-MATERIALS = st.lists(st.sampled_from(["甲证明", "乙证明", "丙证明", ""]), max_size=2).map(tuple)
+MATERIALS = st.sampled_from([(), ("甲证明",), ("甲证明", "乙证明"), ("丙证明",), ("乙证明", "丙证明"), ("甲证明", "甲证明"), ("",)])
 WITH = st.fixed_dictionaries(
     {
         "reason": st.sampled_from([None, " ", "依法", "依法", "依法"]),
@@ -50,15 +50,18 @@ WITH = st.fixed_dictionaries(
         "has_written_notice": st.sampled_from([True, True, False]),
         "extension_days": st.sampled_from([None, 0, 1, 5, 10, 11, 400]),
         "missing": st.one_of(st.just(()), MATERIALS),
+        "unit_code": st.sampled_from([None, "B02"]),
     }
 )
-WELL = {"reason": "依法", "special_kind": "hearing", "has_written_notice": True, "extension_days": 1}
+WELL = {"reason": "依法", "special_kind": "hearing", "has_written_notice": True, "extension_days": 1, "unit_code": "B02"}
 
 
 class Licence(RuleBasedStateMachine):
-    @initialize(beginning=st.sampled_from(BEGINNINGS), is_commitment=st.booleans())
-    def begin(self, beginning: datetime, is_commitment: bool) -> None:
+    @initialize(beginning=st.sampled_from(BEGINNINGS), is_commitment=st.booleans(), ahead=st.integers(0, 3), missing=MATERIALS)
+    def begin(self, beginning: datetime, is_commitment: bool, ahead: int, missing: tuple[str, ...]) -> None:
         self.now, self.hand, self.state = beginning, ByHand(is_commitment), ENGINE.new(is_commitment)
+        for action in ("submit", "pass", "accept")[:ahead]:
+            self.command(7, action, set(ROLES), {"missing": missing} if action == "accept" else {})
 
     @rule(minutes=MINUTES, action=st.sampled_from(ACTIONS), roles=st.sets(st.sampled_from(ROLES)), with_=WITH)
     def do_anything(self, minutes: int, action: str, roles: set[str], with_: dict[str, Any]) -> None:
@@ -70,18 +73,27 @@ class Licence(RuleBasedStateMachine):
         if possible:
             self.command(minutes, possible[pick % len(possible)], set(ROLES), with_ | {"reason": "依法"})
 
-    @precondition(lambda self: self.hand.is_suspended)
-    @rule(action=st.sampled_from(ACTIONS))
-    def do_what_must_wait(self, action: str) -> None:
-        well: dict[str, Any] = WELL | {"missing": tuple(self.hand.missing) if action == "supply" else ()}
-        if action not in ("withdraw", "terminate", "resume"):
-            self.command(0, action, set(ROLES), well)
+    @precondition(lambda self: self.hand.phase == "in_approval")
+    @rule(pauses=st.tuples(MINUTES, MINUTES), actions=st.lists(st.sampled_from(["supply", "supply", "supply", *ACTIONS]), max_size=3), with_=WITH, is_named=st.booleans())
+    def rest(self, pauses: tuple[int, int], actions: list[str], with_: dict[str, Any], is_named: bool) -> None:
+        self.command(0, "suspend", set(ROLES), with_ | WELL)
+        for action in actions:
+            named = tuple(self.hand.missing[:1]) if is_named else with_["missing"]
+            if action not in ("withdraw", "terminate", "resume"):
+                self.command(pauses[0] // 50, action, set(ROLES), WELL | {"missing": named})
+        self.command(pauses[1] // 3, "resume", set(ROLES), {})
 
     @precondition(lambda self: self.hand.phase == "in_approval")
     @rule(minutes=st.integers(0, 12 * 24 * 60), action=st.sampled_from(["suspend", "resume", "extend", "extend", "supply", "give_up", "grant"]), with_=WITH, is_well=st.booleans())
     def do_something_special(self, minutes: int, action: str, with_: dict[str, Any], is_well: bool) -> None:
         well: dict[str, Any] = WELL | {"missing": tuple(self.hand.missing) if action == "supply" else with_["missing"]}
         self.command(minutes, action, set(ROLES), well if is_well else with_ | {"reason": "依法"})
+
+    @precondition(lambda self: self.hand.phase in ("draft", "received"))
+    @rule(minutes=st.integers(0, 4 * 24 * 60), way=st.sampled_from([("return", "submit"), ("pass", "ask_correction", "correct"), ("ask_correction", "correct", "wait"), ("return", "wait", "wait")]))
+    def go_round(self, minutes: int, way: tuple[str, ...]) -> None:
+        for action in ("submit", *way):
+            self.command(minutes, action, set(ROLES), {"reason": "依法"})
 
     @precondition(lambda self: self.hand.phase == "received")
     @rule(minutes=st.integers(0, 3 * 24 * 60), missing=MATERIALS)
@@ -184,7 +196,7 @@ def can_be_done(state: CaseState, action: str, step: str | None, at: datetime) -
     return True
 
 
-Licence.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Licence.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
 TestLicence = Licence.TestCase
 
 

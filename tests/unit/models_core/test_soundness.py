@@ -191,6 +191,7 @@ def of_licence(**changes: Any) -> Raw:
         (lambda raw: raw["rules"].update(commitment=False), "rules.commitment 没有写"),
         (lambda raw: raw["rules"].update(accept_within=7), "须为 5"),
         (lambda raw: action(raw, "extend").update(role="clerk"), "延长须由负责人批准"),
+        (lambda raw: action(raw, "resume").update(at="handling", phases=[]), "须写 phases"),
         (lambda raw: action(raw, "withdraw").update(to=["issue"]), "不能写 to"),
         (lambda raw: raw["actions"].append(action(raw, "accept") | {"action": "nod"}), "受理的动作只能有一个"),
         (lambda raw: action(raw, "accept").update(to=["pre_review"]), "环节“承办”永远走不到"),
@@ -212,6 +213,7 @@ def test_silence_that_leaves_a_case_nowhere_to_go_is_refused(tmp_path: Path) -> 
     ("content", "names"),
     [
         (b"process: [unclosed\nstart: x", "不是合法的 YAML"),
+        (b"a: 1\nb: {c: 1,\n  c: 2}", "第 2 行的键重复"),
         (b"a: 1\n\tb: 2", "第 2 行不是合法的 YAML"),
         ("process: 许可".encode("gbk"), "不是 UTF-8"),
         (b"", "应为键值"),
@@ -223,6 +225,12 @@ def test_a_file_that_is_no_yaml_is_refused(content: bytes, names: str, tmp_path:
     path = tmp_path / "broken.yml"
     path.write_bytes(content)
     assert names in said(path)
+
+
+def test_the_example_in_the_docs_runs(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "processes.md").read_text(encoding="utf-8")
+    (tmp_path / "permit.yml").write_text(text.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert load(tmp_path / "permit.yml").step("decision").needs == ("fire", "health")
 
 
 def test_the_newest_version_counts_and_the_same_one_twice_is_refused(tmp_path: Path) -> None:
