@@ -22,7 +22,8 @@ _BASE_KINDS = frozenset({"rest"})
 """Kinds to whose address a path may be added."""
 _OWN = (
     "work", "snapshots", "dagster", "logs", "reports", "sources.versions", "sources.yml", "sources.log", "yiwang.toml", "run.lock", "digest.key", "session.key",
-    "digest.sha256", "home.json", ".sources.lock",
+    "digest.sha256", "home.json", ".sources.lock", "operational.db", "operational.db-wal", "operational.db-shm", "encryption.key", "audit.key",
+    "audit.heads", "history", "alerts",
 )  # fmt: skip
 """Names in the home that belong to the platform."""
 _MAGIC = re.compile(r"[*?\[]")

@@ -40,4 +40,4 @@ class Instant(TypeDecorator[datetime]):
         """Out of the database."""
         if value is None or isinstance(value, datetime):
             return value
-        return datetime.strptime(value, _FORM).replace(tzinfo=UTC)
+        return datetime.fromisoformat(value)
