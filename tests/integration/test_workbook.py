@@ -67,6 +67,29 @@ def test_a_title_blank_rows_and_notes_are_no_records(books: Reader) -> None:
     assert found.unmapped == ["备用"]
 
 
+def test_a_record_that_begins_like_a_note_is_a_record(books: Reader) -> None:
+    names = ["注册建筑师执业注册", "注销户口登记", "说明书备案", "审核转报", "审核", "备注信息变更", "截止阀生产许可", "合计科目变更备案", "说明：一", "合计"]
+    rows = [[name, f"M{i}", "x"] for i, name in enumerate(names)]
+    notes: list[list[Any]] = [["合计", 12, 3], ["审核：张三", None, "制表：李四"], ["注 以上为试点事项"], ["审核 张三", None, "x"]]
+    write(books, ["事项名称", "实施编码", "说明"], *rows, *notes)
+    found = books.read("case.xlsx", subject="matter")
+    assert found.of("matter_name") == names
+    assert found.reasons == [(number, f"第 {number} 行是表尾的说明或合计，不是一条记录") for number in range(12, 16)]
+
+
+def test_a_key_that_begins_like_a_note_and_notes_in_the_place_of_a_key(books: Reader) -> None:
+    write(books, HEADER[:1] + HEADER[2:], ["注2026001", "M1"], ["审计局-001", "M1"], ["合计", "M2"], ["小计", None, 2], ["填表人：张三", "审核人：李四"], ["说明"])
+    found = books.read("case.xlsx")
+    assert found.of("case_number") == ["注2026001", "审计局-001"] and [number for number, _ in found.reasons] == [4, 5, 6, 7]
+
+
+def test_columns_without_a_name_are_said(books: Reader) -> None:
+    write(books, ["办件编号", None, "实施编码"], ["C1", "lost?", "M1"], ["C2", None, "M2", " ", "aside"], ["C3", None, "=A1", "set aside"], [None, None, None, None, None, "beside the table"])
+    found = books.read("case.xlsx")
+    assert found.of("case_number") == ["C1", "C2"] and found.unmapped == ["列 B（无列名）", "列 D（无列名）", "列 E（无列名）", "列 F（无列名）"]
+    assert "set aside" in found.aside[0]["_raw"] and len(found.aside) == 1
+
+
 def test_cells_merged_downwards_hold_for_all_their_rows(books: Reader) -> None:
     write(
         books, ["办件编号", "实施编码", "备用"], ["C1", "M1"], ["C2"], ["C3"], [None, None, "no record of its own"], ["C5", "M5"],
