@@ -68,6 +68,8 @@ class Engine:
             YiwangError: YW-CORE-001 where the case does not allow the action, YW-CORE-002 where the actor may not take it,
                 YW-CORE-003 where something that it needs is missing or wrong.
         """
+        if command.at.tzinfo is None:
+            raise _incomplete(command, "时间没有时区")
         if state.entries and command.at < state.entries[-1].at:
             raise _incomplete(command, "时间早于办件的上一个环节")
         settled = self.settle(state, command.at)

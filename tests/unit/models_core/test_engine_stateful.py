@@ -57,9 +57,13 @@ WELL = {"reason": "依法", "special_kind": "hearing", "has_written_notice": Tru
 
 
 class Licence(RuleBasedStateMachine):
-    @initialize(beginning=st.sampled_from(BEGINNINGS), is_commitment=st.booleans(), ahead=st.integers(0, 3), missing=MATERIALS)
+    @initialize(beginning=st.sampled_from(BEGINNINGS), is_commitment=st.booleans(), ahead=st.integers(0, 4), missing=MATERIALS)
     def begin(self, beginning: datetime, is_commitment: bool, ahead: int, missing: tuple[str, ...]) -> None:
         self.now, self.hand, self.state = beginning, ByHand(is_commitment), ENGINE.new(is_commitment)
+        if ahead == 4:  # sent back in pre-review, and nobody cares for a while
+            for minutes, action in ((0, "submit"), (5, "return"), (12 * 24 * 60, "submit")):
+                self.command(minutes, action, set(ROLES), {"reason": "材料不清"})
+            return
         for action in ("submit", "pass", "accept")[:ahead]:
             self.command(7, action, set(ROLES), {"missing": missing} if action == "accept" else {})
 
@@ -77,7 +81,7 @@ class Licence(RuleBasedStateMachine):
     @rule(pauses=st.tuples(MINUTES, MINUTES), actions=st.lists(st.sampled_from(["supply", "supply", "supply", *ACTIONS]), max_size=3), with_=WITH, is_named=st.booleans())
     def rest(self, pauses: tuple[int, int], actions: list[str], with_: dict[str, Any], is_named: bool) -> None:
         self.command(0, "suspend", set(ROLES), with_ | WELL)
-        for action in actions:
+        for action in (["supply"] if is_named else []) + actions:
             named = tuple(self.hand.missing[:1]) if is_named else with_["missing"]
             if action not in ("withdraw", "terminate", "resume"):
                 self.command(pauses[0] // 50, action, set(ROLES), WELL | {"missing": named})
@@ -205,5 +209,7 @@ def test_time_does_not_run_backwards_and_cases_do_not_fly() -> None:
     state = ENGINE.apply(ENGINE.new(), Command("submit", at, frozenset(ROLES))).state
     with pytest.raises(YiwangError, match="时间早于"):
         ENGINE.apply(state, Command("pass", at - timedelta(seconds=1), frozenset(ROLES)))
+    with pytest.raises(YiwangError, match="没有时区"):
+        ENGINE.apply(state, Command("pass", at.replace(tzinfo=None), frozenset(ROLES)))
     with pytest.raises(YiwangError, match="没有这个动作"):
         ENGINE.apply(state, Command("fly", at, frozenset(ROLES)))
