@@ -429,6 +429,8 @@ LIMITS = st.builds(
 @PATIENT
 @given(FACTS, LIMITS, INSTANTS, st.timedeltas(timedelta(0), timedelta(90)))
 def test_time_passing_takes_nothing_back(facts: CaseFacts, limits: Limits, as_of: datetime, later: timedelta) -> None:
+    # A row whose special procedure begins after the row's own instant is known late and then says something of before.
+    assume(not any(e.occurred_at and e.special_started_at and e.occurred_at <= as_of < e.special_started_at for e in facts.events))
     before, after = (clock(facts, limits, CALENDAR, instant, ZONE) for instant in (as_of, as_of + later))
     assert after.is_late or not before.is_late
     assert after.is_statutory_late or not before.is_statutory_late
