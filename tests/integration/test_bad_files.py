@@ -19,8 +19,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from models.domain.errors import YiwangError
+from pipelines.sources.formats import text
 from tests.support.files import Reader, home_in, reader
 from tests.support.sync import numbers
 
@@ -206,6 +209,87 @@ def test_broken_lines_of_many_small_files_keep_their_place(bad: Reader) -> None:
     assert sorted(found.of("case_number", "_file_row")) == sorted([(f"{c}{i}", n) for i in range(4) for c, n in (("C", 1), ("E", 2))] + [("甲", 1)])
     assert found.reasons == [(3, "第 3 行无法解析：列数少于表头")] * 4
     assert {json.loads(row["_raw"])["line"] for row in found.aside} == {"D0", "D1", "D2", "D3"} and len({row["_file_id"] for row in found.aside}) == 4
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "case_number,matter_code\r\nC1,M1\nC2,M2\r\n", "case_number,matter_code\nC1,M1\r\nC2,M2\n", "case_number,matter_code\rC1,M1\nC2,M2\r", "\r\ncase_number,matter_code\nC1,M1\nC2,M2\n",
+        "\n \ncase_number,matter_code\nC1,M1\n\nC2,M2\n", "\ufeff\r\n,\r\ncase_number,matter_code\r\nC1,M1\r\nC2,M2\r\n", "\r\rcase_number,matter_code\rC1,M1\rC2,M2",
+        "case_number,matter_code,\nC1,M1,\nC2,M2, \n", ',case_number,matter_code,,\r\n,C1,M1,,""\r\n,C2,M2,,',
+    ],
+)  # fmt: skip
+def test_ends_of_lines_mixed_blank_lines_before_the_header_and_delimiters_at_the_end(bad: Reader, content: str) -> None:
+    (bad.folder / "case.csv").write_bytes(content.encode())
+    found = bad.read("case.csv")
+    assert found.of("case_number", "matter_code", "_file_row") == [("C1", "M1", 1), ("C2", "M2", 2)] and not found.aside and not found.unmapped
+    assert list(bad.settings.work.joinpath("duckdb_tmp").iterdir()) == []
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=st.lists(st.text(st.sampled_from('ab" \r\n,汉'), max_size=6), min_size=1, max_size=8),
+    ends=st.lists(st.sampled_from(["\r\n", "\n", "\r"]), min_size=8, max_size=8),
+    chunk=st.integers(1, 9),
+)
+def test_any_mixture_of_ends_keeps_what_stands_within_quotes(tmp_path: Path, values: list[str], ends: list[str], chunk: int) -> None:
+    lines = [f'C{i},"{value.replace(chr(34), chr(34) * 2)}"' for i, value in enumerate(values)]
+    (tmp_path / "mixed").write_bytes("".join(line + end for line, end in zip(lines, ends, strict=False)).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "CHUNK", chunk)
+        text.with_one_end(tmp_path / "mixed", tmp_path / "one", ",")
+        is_mixed = text.has_mixed_ends(tmp_path / "mixed")
+    assert (tmp_path / "one").read_bytes().decode() == "".join(line + "\n" for line in lines)
+    assert is_mixed or len(set(ends[: len(lines)])) == 1
+
+
+def test_quotes_within_a_value_open_nothing_where_ends_are_mixed(bad: Reader) -> None:
+    (bad.folder / "case.csv").write_bytes(b'case_number,matter_code\r\nC1,5" pipe\nC2,"a\r\nb"\r\nC3, "x"\nC4\r\n"C5",M\n')
+    found = bad.read("case.csv")
+    assert found.of("case_number", "matter_code") == [("C1", '5" pipe'), ("C2", "a\r\nb"), ("C3", "x"), ("C5", "M")]
+    assert [reason.partition("：")[2] for _, reason in found.reasons] == ["列数少于表头"]
+
+
+def test_a_column_without_a_name_must_be_empty(bad: Reader) -> None:
+    (bad.folder / "case.csv").write_text("case_number,,matter_code\n" + "C,,M\n" * 3 + "C,x,M\n")
+    with pytest.raises(YiwangError, match="第 2 列没有列名") as caught:
+        bad.read("case.csv")
+    assert caught.value.code == "YW-SYNC-004"
+
+
+def test_what_duckdb_cannot_parse_is_said(bad: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.sources.formats.delimited.has_mixed_ends", lambda _: False)
+    (bad.folder / "case.csv").write_bytes(b"case_number,matter_code\r\nC1,M1\nC2,M2\r\n")
+    with pytest.raises(YiwangError, match=r"case\.csv.*解析") as caught:
+        bad.read("case.csv")
+    assert caught.value.code == "YW-SYNC-004"
+
+
+def test_one_of_many_small_files_that_cannot_be_read_is_named(bad: Reader) -> None:
+    for i in range(3):
+        (bad.folder / f"case{i}.csv").write_text("case_number,matter_code\nA,M\n" + ('B,"open\nC,M\n' if i == 1 else "D,M\n"), encoding="utf-8")
+    with pytest.raises(YiwangError, match=r"case1\.csv.*第 3 行的引号没有配对") as caught:
+        bad.read("case*.csv")
+    assert caught.value.code == "YW-SYNC-004"
+
+
+def test_gb18030_far_down_in_a_file_is_found(bad: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "CHUNK", 1000)
+    head = b"case_number,matter_code\n" + b"".join(b"%04d,abc\n" % i for i in range(500))
+    (bad.folder / "case.csv").write_bytes(head + "甲,民政局\n乙,公安局\n".encode("gb18030"))
+    assert bad.read("case.csv").of("case_number", "matter_code")[500:] == [("甲", "民政局"), ("乙", "公安局")]
+
+
+@pytest.mark.parametrize("broken", [b"\xff\xfe", b"\xe9x"])
+@pytest.mark.parametrize("other", ["街道", "街道办", "ascii only"])
+def test_one_bad_byte_sets_its_line_aside_however_little_else_is_not_ascii(bad: Reader, broken: bytes, other: str) -> None:
+    (bad.folder / "case.csv").write_bytes(f"case_number,matter_code\nC1,{other}{other}\n".encode() + b"C2," + broken + b"\nC3,M\n")
+    found = bad.read("case.csv")
+    if other.isascii() and broken == b"\xe9x":  # it is a character of GB18030, and nothing says that it is not meant
+        assert found.of("case_number") == ["C1", "C2", "C3"]
+        return
+    assert found.of("case_number", "matter_code") == [("C1", other * 2), ("C3", "M")]
+    assert found.reasons == [(3, "第 3 行无法解析：含有不是 UTF-8 的字节")]
 
 
 # --- the disk -----------------------------------------------------------------------------------------------
