@@ -15,7 +15,7 @@ import duckdb
 from pipelines.sources.store import history_of, name, versioned_tables
 
 READ_BY_MODELS = {"matter"}
-"""Tables whose history is data, not only memory: old cases are judged by the versions in it. It is never pruned."""
+"""Tables whose history is data, not only memory: old cases are judged by the versions in it. Neither it nor the deletions of its records are ever pruned."""
 
 
 def prunable() -> list[str]:

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -21,6 +21,7 @@ from pipelines.upkeep import leftovers
 from pipelines.upkeep.compaction import Compaction, compact
 from pipelines.upkeep.home import open_home
 from pipelines.upkeep.tidy import tidy
+from tests.support.dbt_models import Warehouse
 from tests.support.sync import SyncHome
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -83,6 +84,30 @@ def test_the_last_publication_stays_however_old(home: SyncHome) -> None:
         connection.execute("UPDATE ops.run SET state = 'failed' WHERE run_seq > 2")
     tidy(settings_of(home, keep_runs_days=1), NOW + timedelta(days=3650), home.yml)
     assert 2 in numbers(home, "ops.run") and 6 in numbers(home, "ops.run")
+
+
+def test_tidying_changes_no_figure(tmp_path: Path) -> None:
+    """A version of a matter that its source deleted long ago stays deleted, though the history of matters is kept for ever."""
+    warehouse = Warehouse(tmp_path / "home")
+    matter = {"matter_code": "m", "matter_name": "m", "promised_limit_unit": "cd", "type_code": "20", "matter_state_code": "active"}
+    warehouse.put("matter", [
+        matter | {"version": "1", "effective_from": date(2025, 6, 1), "promised_limit": 1}, matter | {"version": "2", "effective_from": date(2025, 1, 1), "promised_limit": 90},
+    ])  # fmt: skip
+    received = datetime(2025, 9, 1, tzinfo=UTC)
+    warehouse.put("case", [
+        {"case_number": "C1", "matter_code": "m", "received_at": received, "accepted_at": received, "completed_at": received + timedelta(days=30)},
+        {"case_number": "C2", "matter_code": "m", "received_at": received, "accepted_at": received, "_is_deleted": True},
+    ])  # fmt: skip
+    warehouse.replace("matter", "version = '1'", run_seq=2, _is_deleted=True)
+    with warehouse.connected() as connection:
+        connection.execute("INSERT INTO ops.run (run_id, run_seq, started_at, state) SELECT 'run-' || i, i, ?::TIMESTAMPTZ - to_days(800), 'published' FROM range(1, 4) AS r(i)", [NOW])
+    models, marts = "+fct_case +dim_matter +dim_matter_version +mart_case_timeliness", ("fct_case", "dim_matter", "dim_matter_version", "mart_case_timeliness")
+    warehouse.build(models, NOW, run_seq=3)
+    before = {mart: warehouse.rows(f"SELECT * FROM masked.marts.{mart} ORDER BY ALL") for mart in marts}
+    assert [row["version"] for row in before["dim_matter_version"]] == ["2"] and before["fct_case"]
+    assert tidy(warehouse.settings, NOW).rows["已删除的记录"] == 1, "the case, which no model reads once it is deleted"
+    warehouse.build(models, NOW, run_seq=3, full_refresh=True)
+    assert {mart: warehouse.rows(f"SELECT * FROM masked.marts.{mart} ORDER BY ALL") for mart in marts} == before
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(home: SyncHome) -> None:
