@@ -11,11 +11,12 @@ from pipelines.sources.store import literal
 _BLANKS = " || ".join(f"chr({ord(character)})" for character in " \t\n\v\f\r\u00a0\u200b\u3000\ufeff")
 _TRUE = ("1", "true", "t", "yes", "y", "是", "有")
 _FALSE = ("0", "false", "f", "no", "n", "否", "无")
-_DAY_FORMATS = ("%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d", "%Y%m%d")
-_INSTANT_FORMATS = (
+DAY_FORMATS = ("%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d", "%Y%m%d")
+INSTANT_FORMATS = (
     "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日 %H时%M分%S秒", "%Y%m%d%H%M%S", "%Y-%m-%d %H:%M",
-    *_DAY_FORMATS,
+    *DAY_FORMATS,
 )  # fmt: skip
+"""What is tried, beside ISO 8601, where a field has no formats of its own."""
 LONG_TERM = ("长期", "长期有效", "永久", "永久有效")
 """What a last day of validity says where there is none."""
 
@@ -48,9 +49,9 @@ def typed(text: str, target: str, formats: Sequence[str]) -> str:
     """Text as a value of the type ``target`` (a type of :func:`models.domain.schema.sql_columns`)."""
     value = trimmed(text)
     if target == "TIMESTAMPTZ":
-        return _between_years(_parsed(value, target, formats, _INSTANT_FORMATS), "TIMESTAMPTZ")
+        return _between_years(_parsed(value, target, formats, INSTANT_FORMATS), "TIMESTAMPTZ")
     if target == "DATE":
-        return _between_years(_parsed(value, target, formats, _DAY_FORMATS), "DATE")
+        return _between_years(_parsed(value, target, formats, DAY_FORMATS), "DATE")
     if target == "INTEGER":  # a cast alone would round 3.7 to 4
         return f"CASE WHEN regexp_full_match({value}, '[+-]?[0-9]+(\\.0*)?') THEN TRY_CAST({value} AS INTEGER) END"
     if target == "BOOLEAN":

@@ -130,6 +130,25 @@ def test_a_table_of_deletions_marks_records_and_keeps_what_they_said(town: Offic
     assert numbers(town.home.one()) == {"rows_read": 1, "updated": 1}
 
 
+def test_a_view_knows_a_number_in_the_future_a_deletion_in_its_second_and_a_record_that_came_back(town: Office) -> None:
+    town.do("CREATE VIEW view AS SELECT case_number, matter_code, to_char(updated_at, 'YYYYMMDDHH24MISS')::bigint AS updated_at, gone FROM kase")
+    town.do("CREATE TABLE log (id bigint, at timestamptz)")
+    for key in range(8):
+        town.add(key, "9999-01-01 00:00" if key == 7 else f"2026-03-0{key + 1}")
+    deletions = {"table": "log", "key": ["id"], "at": "at"}
+    town.configure(table="view", deletions=deletions, vanished="delete")
+    assert numbers(town.home.one()) == {"rows_read": 8, "inserted": 8}
+    town.add("new", "2026-04-01")
+    town.do("UPDATE kase SET updated_at = '2026-04-02' WHERE case_number = '3'")
+    town.do("INSERT INTO log VALUES (3, '2026-04-02 00:00+08'), (4, '2026-04-02')")
+    town.do("DELETE FROM kase WHERE case_number IN ('4', '5')")
+    assert numbers(town.home.one()) == {"rows_read": 4, "inserted": 1, "updated": 1, "deleted": 2}
+    town.add("5", "2026-03-06")
+    assert numbers(town.home.one()) == {"rows_read": 1, "updated": 1}
+    assert [row[0] for row in town.raw() if row[2]] == ["4"]
+    assert numbers(town.home.one()) == {}
+
+
 # --- late commits -----------------------------------------------------------------------------------------
 
 

@@ -160,8 +160,71 @@ def test_faults(office: Office) -> None:
     assert "updated_at" in fails(office.home, "YW-SYNC-003")
 
 
+def test_a_column_that_mapped_by_itself_and_is_gone_stops_the_sync(office: Office) -> None:
+    office.add("A", "2026-03-01 09:00:00")
+    office.configure()
+    office.home.sync()
+    office.do("ALTER TABLE 办件 RENAME COLUMN matter_code TO matter")
+    office.add("B", "2026-03-02 09:00:00")
+    assert "matter_code" in fails(office.home, "YW-SYNC-003")
+    assert office.home.rows('SELECT case_number, matter_code FROM raw."case"') == [("A", "M")]
+    office.configure(fields={"matter_code": "matter"})
+    office.home.sync()
+    assert office.home.rows('SELECT case_number, matter_code FROM raw."case" ORDER BY 1') == [("A", "M"), ("B", "M")]
+
+
 def test_the_file_is_opened_for_reading_only(office: Office) -> None:
     office.configure(cursor=None, deleted=None, table=None, query="WITH x AS (SELECT 1) DELETE FROM 办件")
     fails(office.home)
     office.add("A", None)
     assert office.writer.execute("SELECT count(*) FROM 办件").fetchone() == (1,)
+
+
+def test_a_record_that_comes_back_in_the_second_of_its_deletion_stays(office: Office) -> None:
+    office.do("CREATE TABLE gone (no, at)")
+    office.add("A", "2026-03-01 09:00:00")
+    office.add("B", "2026-03-01 09:00:00")
+    office.configure(deletions={"table": "gone", "key": ["no"], "at": "at"})
+    office.home.sync()
+    for number in "AB":
+        office.do("DELETE FROM 办件 WHERE case_number = ?", number)
+        office.do("INSERT INTO gone VALUES (?, '2026-03-02 10:00:00')", number)
+    office.add("A", "2026-03-02 10:00:00")
+    assert numbers(office.home.one()) == {"rows_read": 3, "updated": 1, "deleted": 2}
+    for day in (3, 4):
+        office.add(f"new {day}", f"2026-03-0{day} 09:00:00")
+        assert numbers(office.home.one()) == {"rows_read": 1, "inserted": 1}
+    assert office.home.rows('SELECT case_number FROM raw."case" WHERE _is_deleted') == ["B"]
+    office.do("DELETE FROM 办件 WHERE case_number = 'A'")  # and again, still in that second
+    office.do("INSERT INTO gone VALUES ('A', '2026-03-02 10:00:00')")
+    assert numbers(office.home.one()) == {"rows_read": 2, "deleted": 1, "superseded": 1}
+
+
+@pytest.mark.parametrize(("formats", "ahead", "number"), [([], 99991231000000, 20260302090000), (["%Y%m%d%H"], 9999123100, 2026030209)])
+def test_a_number_in_the_future_holds_nothing_up(office: Office, formats: list[str], ahead: int, number: int) -> None:
+    office.add("A", number)
+    office.add("future", ahead)
+    office.add("0", 0)
+    office.configure(fields={"updated_at": {"column": "updated_at", "formats": formats}})
+    office.home.sync()
+    office.add("B", number + 10000 if not formats else number + 1)
+    office.do("UPDATE 办件 SET updated_at = ? WHERE case_number = '0'", number)
+    assert numbers(office.home.one()) == {"rows_read": 2, "inserted": 2}
+    assert numbers(office.home.one()) == {}
+
+
+def test_what_the_keys_show_to_be_missing_is_read(office: Office) -> None:
+    """With a unique key: a record that came back, one that was renamed, both with the cursor they had."""
+    office.do("CREATE UNIQUE INDEX one ON 办件 (case_number)")
+    for number in range(9):
+        office.add(number, f"2026-03-0{number + 1} 09:00:00")
+    office.configure(vanished="delete", vanished_limit="0.5", page_rows=4)
+    office.home.sync()
+    office.do("DELETE FROM 办件 WHERE case_number IN (0, 1)")
+    office.do("UPDATE 办件 SET case_number = 99 WHERE case_number = 2")
+    assert numbers(office.home.one()) == {"rows_read": 4, "inserted": 1, "deleted": 3}
+    office.add(0, "2026-03-01 09:00:00", matter="N")
+    office.add(1, "2026-01-01 09:00:00")
+    assert numbers(office.home.one()) == {"rows_read": 2, "updated": 2}
+    assert numbers(office.home.one()) == {}
+    assert office.home.rows('SELECT case_number FROM raw."case" WHERE NOT _is_deleted ORDER BY 1') == ["0", "1", "3", "4", "5", "6", "7", "8", "99"]

@@ -3,9 +3,14 @@
 What does not belong here: connections (:mod:`postgres`, :mod:`dialects`), loads and positions (:mod:`incremental`).
 """
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -23,6 +28,7 @@ class Stream:
         columns: The columns that are read.
         order: Columns by which it is read on: the position's, then those of the key.
         is_time: Whether the first of them says when a row last changed.
+        formats: strptime formats of the first of them, in the order in which they are tried.
         zone: Zone of instants without one.
         look_back: Seconds by which the reader steps back where it cannot know what was committed late.
         aside: Values of ``key`` of records that were set aside, to be looked at again; None: of too many.
@@ -34,6 +40,7 @@ class Stream:
     columns: Sequence[str]
     order: Sequence[str]
     is_time: bool = False
+    formats: Sequence[str] = ()
     zone: str = "UTC"
     look_back: float = 0.0
     aside: Sequence[Sequence[str]] | None = ()
@@ -68,6 +75,9 @@ class Database(Protocol):
 
     def all_rows(self, relation: sa.FromClause, columns: Sequence[str], limit: int | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, as they stand at one moment."""
+
+    def having(self, relation: sa.FromClause, columns: Sequence[str], key: Sequence[str], values: Sequence[Sequence[str]]) -> Iterator[pa.RecordBatch]:
+        """The rows with these keys, given as text; where there are more than :func:`most_keys`, all rows."""
 
     def rest(self, stream: Stream, at: Values | None, memory: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
         """What reading on from ``at`` would miss: committed late, without position, beyond the present.
@@ -112,6 +122,40 @@ def after(order: Sequence[sa.ColumnElement[Any]], at: Sequence[Any], nulls_first
         choices.append(sa.and_(*same, later))
         same.append(column.is_(None) if value is None else column == value)
     return sa.and_(order[0] >= at[0], sa.or_(*choices))
+
+
+def most_keys(key: Sequence[str]) -> int:
+    """Records that are looked up by key; where there are more, one pass over the table is cheaper."""
+    return 500 if len(key) == 1 else 50
+
+
+def has_key(texts: Sequence[sa.ColumnElement[Any]], values: Sequence[Sequence[Any]]) -> sa.ColumnElement[bool]:
+    """Whether a row has one of these keys."""
+    if len(texts) == 1:
+        return texts[0].in_([value for (value,) in values])
+    return sa.or_(sa.false(), *(sa.and_(*(text == value for text, value in zip(texts, row, strict=True))) for row in values))
+
+
+def no_present_number(column: sa.ColumnElement[Any], formats: Sequence[str], now: datetime, zone: str) -> sa.ColumnElement[bool]:
+    """Whether a number, read as the digits of an instant, lies in the future, or is none.
+
+    Args:
+        column: The number.
+        formats: strptime formats by which it is typed; those that hold more than digits are of no account.
+        now: The present.
+        zone: Zone of numbers.
+
+    Returns:
+        Never true where no format holds digits only: then nothing tells what the numbers mean.
+    """
+    spans: list[sa.ColumnElement[bool]] = []
+    for form in formats:
+        text = ""
+        with suppress(ValueError):
+            text = now.astimezone(ZoneInfo(zone)).strftime(form)
+        if text.isascii() and text.isdigit():
+            spans.append(column.between(10 ** (len(text) - 1), int(text)))
+    return sa.not_(reduce(operator.or_, spans)) if spans else sa.false()
 
 
 def border(same: Sequence[bool], size: int) -> int:

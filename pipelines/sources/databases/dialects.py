@@ -18,7 +18,17 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import sqlalchemy as sa
 
-from pipelines.sources.databases.database import Page, Stream, Values, after, border, names
+from pipelines.sources.databases.database import (
+    Page,
+    Stream,
+    Values,
+    after,
+    border,
+    has_key,
+    most_keys,
+    names,
+    no_present_number,
+)
 from pipelines.sources.databases.faults import fault, faults
 
 _CHUNK = 50_000
@@ -95,6 +105,11 @@ class Dialect:
     def all_rows(self, relation: sa.FromClause, columns: Sequence[str], limit: int | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, in one transaction."""
         yield from self._rows(sa.select(*names(columns)).select_from(relation).limit(limit), columns)
+
+    def having(self, relation: sa.FromClause, columns: Sequence[str], key: Sequence[str], values: Sequence[Sequence[str]]) -> Iterator[pa.RecordBatch]:
+        """The rows with these keys, or all rows."""
+        condition = sa.true() if len(values) > most_keys(key) else has_key([sa.cast(column, sa.Text) for column in names(key)], values)
+        yield from self._rows(sa.select(*names(columns)).select_from(relation).where(condition), columns)
 
     def rest(self, stream: Stream, at: Values | None, memory: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
         """What reading on from ``at`` would miss."""
@@ -174,12 +189,16 @@ class Dialect:
         now = datetime.now(UTC).astimezone(ZoneInfo(stream.zone))
         if self._is_sqlite:
             late = now.strftime("%Y-%m-%d %H:%M:%S")
-            return sa.or_(sa.func.typeof(column) == "blob", sa.and_(sa.func.typeof(column) == "text", sa.or_(column > late, column < "0000")))
+            kind = sa.func.typeof(column)
+            number = sa.and_(kind.in_(("integer", "real")), no_present_number(column, stream.formats, now, stream.zone))
+            return sa.or_(kind == "blob", sa.and_(kind == "text", sa.or_(column > late, column < "0000")), number)
         with self._faults():
             sample = self._connection.execute(sa.select(sa.func.max(column)).select_from(stream.relation)).scalar()
             self._connection.rollback()
         if isinstance(sample, datetime):
             return column > (now if sample.tzinfo else now.replace(tzinfo=None))
+        if isinstance(sample, int | float | Decimal):
+            return no_present_number(column, stream.formats, now, stream.zone)
         return column > now.date() if isinstance(sample, date) else sa.false()
 
 

@@ -21,7 +21,17 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from pipelines.sources.databases.database import Page, Stream, Values, after, border, names
+from pipelines.sources.databases.database import (
+    Page,
+    Stream,
+    Values,
+    after,
+    border,
+    has_key,
+    most_keys,
+    names,
+    no_present_number,
+)
 from pipelines.sources.databases.faults import fault, faults
 
 _NATIVE = {
@@ -37,6 +47,7 @@ _UNSEEN = 3600.0
 """Seconds that a view is stepped back where the sessions of others are hidden from the reader."""
 _PAGE_BYTES = 256 * 2**20
 """A page ends here even where it has fewer rows than it may."""
+_NUMBERS = ("int2", "int4", "int8", "numeric", "float4", "float8")
 _TEMPORAL = ("date", "timestamp", "timestamptz")
 _WRAP = 2**31 - 10**6
 # ADBC moves the epoch without looking whether a value is infinite, so that both infinities wrap around: Arrow type,
@@ -118,6 +129,12 @@ class Postgres:
     def all_rows(self, relation: sa.FromClause, columns: Sequence[str], limit: int | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, as they stand in the snapshot."""
         yield from self._rows(sa.select(*self._read(columns)).select_from(relation).limit(limit))
+
+    def having(self, relation: sa.FromClause, columns: Sequence[str], key: Sequence[str], values: Sequence[Sequence[str]]) -> Iterator[pa.RecordBatch]:
+        """The rows with these keys, or all rows, as they stand in the snapshot."""
+        texts = [column if self._types.get(column.name) in _TEMPORAL else sa.cast(column, sa.Text) for column in names(key)]
+        condition = sa.true() if len(values) > most_keys(key) else has_key(texts, [[_value(value) for value in row] for row in values])
+        yield from self._rows(sa.select(*self._read(columns)).select_from(relation).where(condition))
 
     def rest(self, stream: Stream, at: Values | None, memory: Mapping[str, Any]) -> Iterator[pa.RecordBatch]:
         """What reading on from ``at`` would miss."""
@@ -236,6 +253,8 @@ class Postgres:
             now = self._snapshot["taken"].astimezone(ZoneInfo(stream.zone))
             text = now.isoformat(" ") if kind == "timestamptz" else now.strftime("%Y-%m-%d %H:%M:%S")
             ahead = [(column if kind in _TEMPORAL else sa.collate(column, "C")) > _value(text)]
+        elif stream.relation not in self._versioned and stream.is_time and kind in _NUMBERS:
+            ahead = [no_present_number(column, stream.formats, self._snapshot["taken"], stream.zone)]
         if kind not in _TEMPORAL:
             return sa.or_(sa.false(), *ahead)
         return sa.or_(column < _value("0001-01-01"), column >= _value("10000-01-01"), *ahead)

@@ -16,9 +16,11 @@ from pipelines.sources.config import FieldSpec, Source
 from pipelines.sources.databases.database import Database, Stream, relation
 from pipelines.sources.databases.faults import fault
 from pipelines.sources.databases.incremental import Says, incremental, set_aside
+from pipelines.sources.databases.presence import Keys, Records
 from pipelines.sources.mapping import origins, used_columns
 from pipelines.sources.reading import Load, Part, Reading
 from pipelines.sources.store import literal, name
+from pipelines.sources.typing_sql import DAY_FORMATS, INSTANT_FORMATS
 
 _TABLE = r'^[^.\s"\x00]+(\.[^.\s"\x00]+)?$'
 _DURATION = r"^[0-9]+[smhd]$"
@@ -98,20 +100,23 @@ class SqlSource(Source):
             used = used_columns(self, available) | set(order)
             columns = {column: kind for column, kind in available.items() if column in used}
             positions = dict(reading.position or {})
-            if self.deletions and reading.limit is None:
-                yield from self._deleted(reading, database, self.deletions, positions)
 
             def mapped(part: Part, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 return reading.mapped(part, columns, batches)
 
+            records = Records(reading=reading, relation=rows, shown=self._shown, key=key, columns=columns, mapped=mapped, open=lambda: self._open(reading))
+            if self.deletions and reading.limit is None:
+                yield from self._deleted(records, database, self.deletions, positions)
             if not order:
                 part = reading.stream(self._shown)
                 yield Load(parts=[part], rows=lambda: mapped(part, database.all_rows(rows, list(columns), reading.limit)), unmapped=unmapped, position=positions or None)
                 return
             kinds = {column: sql_columns(self.contract)[field] for field, column in found.items()}
+            usual = DAY_FORMATS if kinds.get(order[0]) == "DATE" else INSTANT_FORMATS
+            formats = next((spec.formats for spec in self.fields.values() if spec.column and spec.column.lower() == order[0].lower() and spec.formats), usual)
             stream = Stream(
                 relation=rows, columns=list(columns), order=[*order, *(column for column in dict.fromkeys(key) if column not in order)],
-                is_time=kinds.get(order[0]) in ("TIMESTAMPTZ", "DATE"), zone=self.zone, look_back=_seconds(self.look_back), aside=set_aside(reading, key), key=key, limit=reading.limit,
+                is_time=kinds.get(order[0]) in ("TIMESTAMPTZ", "DATE"), formats=formats, zone=self.zone, look_back=_seconds(self.look_back), aside=set_aside(reading, key), key=key, limit=reading.limit,
             )  # fmt: skip
             # One row a record is what the record is now, though its cursor may have gone back: a transaction that began
             # before another may have written after it.
@@ -120,7 +125,7 @@ class SqlSource(Source):
             page_rows = min(self.page_rows, reading.limit or self.page_rows)
             yield from incremental(reading, database, stream, "rows", self._shown, mapped, page_rows, unmapped, positions, says)
             if self.vanished == "delete" and reading.limit is None:
-                yield self._keys_left(reading, database, rows, {column: available[column] for column in [*key, *([self.deleted] if self.deleted else [])]})
+                yield from Keys(records=records, says=says).loads(database)
 
     @property
     def _shown(self) -> str:
@@ -140,13 +145,9 @@ class SqlSource(Source):
 
         return Dialect(self.name, url, reading.source_file.folder, *timeouts)
 
-    def _keys_left(self, reading: Reading, database: Database, rows: sa.FromClause, columns: dict[str, str]) -> Load:
-        part = reading.stream(self._shown)
-        return Load(parts=[part], rows=lambda: reading.mapped(part, columns, database.all_rows(rows, list(columns))), says="keys")
-
-    def _deleted(self, reading: Reading, database: Database, deletions: Deletions, positions: dict[str, Any]) -> Iterator[Load]:
+    def _deleted(self, records: Records, database: Database, deletions: Deletions, positions: dict[str, Any]) -> Iterator[Load]:
         """The records that the source says it has deleted, with what is stored of them; others are none of ours."""
-        table = relation(deletions.table, None)
+        table, reading = relation(deletions.table, None), records.reading
         available = database.describe(table)
         if missing := [column for column in [*deletions.key, deletions.at] if column not in available]:
             raise YiwangError("YW-SYNC-003", path=deletions.table, columns="、".join(missing))
@@ -158,32 +159,38 @@ class SqlSource(Source):
         known = [*fields]
 
         def mapped(part: Part, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            row = 1
             for batch in batches:
                 marked = batch.append_column(_GONE, pa.array([True] * batch.num_rows))
-                yield from _with_content(reading, list(own.mapped(part, {**columns}, iter([marked]))), known)
+                if "_file_row" not in batch.schema.names:
+                    marked = marked.append_column("_file_row", pa.array(range(row, row + batch.num_rows), pa.int64()))
+                first, row = marked["_file_row"][0].as_py(), row + batch.num_rows
+                found = _with_content(reading, list(own.mapped(part, {**columns}, iter([marked]))), known)
+                yield from records.without_refuted(found, first, pa.Table.from_batches([batch.select(deletions.key)]))
 
         order = [deletions.at, *(column for column in deletions.key if column != deletions.at)]
         stream = Stream(
-            relation=table, columns=[column for column in columns if column != _GONE], order=order, is_time=True, zone=self.zone,
+            relation=table, columns=[column for column in columns if column != _GONE], order=order, is_time=True, formats=INSTANT_FORMATS, zone=self.zone,
             look_back=_seconds(self.look_back), key=deletions.key,
         )  # fmt: skip
         yield from incremental(own, database, stream, "deletions", self._shown, mapped, self.page_rows, [], positions, "changes")
 
 
-def _with_content(reading: Reading, batches: list[pa.RecordBatch], known: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _with_content(reading: Reading, batches: list[pa.RecordBatch], known: Sequence[str]) -> list[pa.RecordBatch]:
     """Deleted records with all that is stored of them, so that a deletion takes away nothing but the record's validity."""
     if not batches:
-        return
+        return []
     source = reading.source
     same_key = " AND ".join(f"r.{name(key)} = s.{name(key)}" for key in source.keys)
     reading.connection.register("_deleted_keys", pa.Table.from_batches(batches))
     try:
         columns = batches[0].schema.names
         chosen = ", ".join(f"{'s' if column in known or column.startswith('_') else 'r'}.{name(column)}" for column in columns)
-        yield from reading.connection.sql(
+        found: pa.Table = reading.connection.sql(
             f"SELECT {chosen} FROM _deleted_keys AS s LEFT JOIN raw.{name(source.subject)} AS r "  # noqa: S608 - quoted names
             f"ON {same_key} AND r.source = {literal(source.name)} WHERE r.source IS NOT NULL OR s._reason_code IS NOT NULL"
-        ).to_arrow_table().to_batches()
+        ).to_arrow_table()
+        return list(found.to_batches())
     finally:
         reading.connection.unregister("_deleted_keys")
 
