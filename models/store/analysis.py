@@ -6,7 +6,7 @@ together. What does not belong here: pictures (:mod:`models.reporting.plots`), a
 
 # ruff: noqa: S608 - names enter statements only after a look into the snapshot's own catalogue; values are bound
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -89,7 +89,7 @@ class Marts:
             day: Column that ``since`` and ``until`` (both included) limit.
             since: First day.
             until: Last day.
-            equals: Column → the value that it must have (a list: one of them).
+            equals: Column → the value that it must have (a list or series: one of them); None for rows without one.
 
         Raises:
             YiwangError: YW-STORE-002 when a table or column does not exist.
@@ -101,7 +101,12 @@ class Marts:
             raise YiwangError("YW-STORE-002", detail=f"表 {table} 没有列 {'、'.join(unknown)}")
         if (since or until) and not day:
             raise YiwangError("YW-STORE-002", detail="since、until 需要用 day 写明按哪一列")
-        parts = [f'"{column}" {"IN (SELECT unnest($" if _many(value) else "= ($"}{column})' + (")" if _many(value) else "") for column, value in equals.items()]
+        # A value that is missing equals itself here, unlike in SQL: the caller asks for the rows without one.
+        parts = [
+            f'EXISTS (SELECT 1 FROM unnest(${column}) AS _v(v) WHERE _v.v IS NOT DISTINCT FROM "{column}")' if _many(value)
+            else f'"{column}" IS NOT DISTINCT FROM ${column}'
+            for column, value in equals.items()
+        ]  # fmt: skip
         parts += [f'"{day}" >= $_since'] if since else []
         parts += [f'"{day}" < $_until::DATE + 1'] if until else []
         parameters = {name: list(value) if _many(value) else value for name, value in equals.items()}
@@ -112,19 +117,23 @@ class Marts:
 
 
 def _many(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+    return isinstance(value, Iterable) and not isinstance(value, str)
 
 
 def open_marts(home: Path | str | None = None) -> Marts:
     """The marts of the snapshot in service.
 
     Args:
-        home: Home of the platform; the setting (``YIWANG_HOME``) when None.
+        home: Home of the platform; when None the setting (``YIWANG_HOME``), and where that is relative and not here, as a
+            notebook has its own folder, the nearest folder above that has it.
 
     Raises:
         YiwangError: YW-STORE-001 when nothing is published.
     """
-    settings = get_settings() if home is None else get_settings().model_copy(update={"home": Path(home)})
+    chosen = get_settings().home if home is None else Path(home)
+    if home is None and not chosen.is_absolute():
+        chosen = next((above / chosen for above in (Path.cwd(), *Path.cwd().parents) if (above / chosen / "snapshots").is_dir()), chosen)
+    settings = get_settings().model_copy(update={"home": chosen})
     return Marts(settings, SnapshotStore(settings).in_service())
 
 
@@ -165,7 +174,7 @@ def measure(marts: Marts, measure_code: str, by: Sequence[str] = ("month",), sin
 def directly_follows(marts: Marts, matter_code: str | None = None) -> pd.DataFrame:
     """Which activity directly follows which within a case, and how long the step takes.
 
-    The directly-follows graph of process mining (van der Aalst, Process Mining, 2nd ed., ch. 6).
+    What is dated after ``as_of`` has not happened yet. The directly-follows graph of process mining (van der Aalst, Process Mining, 2nd ed., ch. 6).
 
     Args:
         marts: The snapshot.
@@ -183,7 +192,7 @@ def directly_follows(marts: Marts, matter_code: str | None = None) -> pd.DataFra
                 percent_rank() OVER path AS place
             FROM marts.fct_case_event AS e
             INNER JOIN marts.fct_case AS c ON e.source = c.source AND e.case_number = c.case_number
-            WHERE $matter IS NULL OR c.matter_code = $matter
+            WHERE ($matter IS NULL OR c.matter_code = $matter) AND coalesce(e.occurred_at <= $as_of, true)
             WINDOW path AS (PARTITION BY e.source, e.case_number ORDER BY e.sequence)
         ), places AS (
             SELECT activity, avg(place) AS position FROM steps GROUP BY activity
@@ -195,5 +204,5 @@ def directly_follows(marts: Marts, matter_code: str | None = None) -> pd.DataFra
         WHERE next_activity IS NOT NULL
         GROUP BY activity, next_activity ORDER BY times DESC, activity, next_activity
         """,
-        matter=matter_code,
+        matter=matter_code, as_of=marts.as_of,
     )

@@ -1,7 +1,8 @@
 """The notebooks run on a published city, draw their pictures in Chinese, and their functions say what the marts say."""
 
 import re
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import nbformat
@@ -10,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 from models.domain.errors import YiwangError
+from models.domain.settings import get_settings
 from models.store.analysis import Marts, directly_follows, measure, open_marts
 
 ROOT = Path(__file__).parents[2]
@@ -52,10 +54,29 @@ def test_rows_are_read_by_day_and_value(marts: Marts) -> None:
     )["n"].iloc[0]
 
 
+def test_rows_without_a_value_can_be_asked_for(marts: Marts) -> None:
+    without = marts.sql("SELECT count(*) AS n FROM marts.fct_case WHERE outcome_code IS NULL")["n"].iloc[0]
+    assert without > 0 and len(marts.read("fct_case", ["case_number"], outcome_code=None)) == without
+    codes = pd.Series(["granted", None])
+    both = marts.sql("SELECT count(*) AS n FROM marts.fct_case WHERE outcome_code IS NULL OR outcome_code = 'granted'")["n"].iloc[0]
+    assert len(marts.read("fct_case", ["case_number"], outcome_code=codes)) == both
+
+
+def test_a_notebooks_own_folder_finds_the_home_above(city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").symlink_to(city)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.delenv("YIWANG_HOME", raising=False)
+    get_settings.cache_clear()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert len(open_marts().tables()) > 10
+
+
 def test_steps_follow_each_other_as_often_as_cases_have_steps(marts: Marts) -> None:
     follows = directly_follows(marts)
-    events, cases = marts.sql("SELECT count(*) AS events, count(DISTINCT (source, case_number)) AS cases FROM marts.fct_case_event SEMI JOIN marts.fct_case USING (source, case_number)").iloc[0]
+    events, cases = marts.sql("SELECT count(*) AS events, count(DISTINCT (source, case_number)) AS cases FROM marts.fct_case_event SEMI JOIN marts.fct_case USING (source, case_number) WHERE coalesce(occurred_at <= $as_of, true)", as_of=marts.as_of).iloc[0]
     assert follows["times"].sum() == events - cases
+    late = replace(marts, snapshot=replace(marts.snapshot, as_of=marts.as_of - timedelta(days=90)))
+    assert 0 < directly_follows(late)["times"].sum() < follows["times"].sum(), "what is dated after as_of has not happened yet"
     assert follows[["position", "next_position"]].stack().between(0, 1).all()
     one = marts.sql("SELECT matter_code FROM marts.fct_case GROUP BY ALL ORDER BY count(*) DESC, matter_code LIMIT 1")["matter_code"].iloc[0]
     assert 0 < directly_follows(marts, one)["times"].sum() < follows["times"].sum()

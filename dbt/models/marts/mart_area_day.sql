@@ -10,4 +10,5 @@ inner join {{ ref('bridge_area_region') }} as b
     on c.region_code = b.region_code
     and c.received_on >= b.valid_from
     and c.received_on < coalesce(b.valid_to, {{ last_day() }})
+where c.received_at <= {{ as_of() }}
 group by c.received_on, b.area_code
