@@ -11,7 +11,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-DOMAIN-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "日期“{value}”无法识别，请使用 2026-06-30 这样的格式。"),
     "YW-SYNC-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "数据源配置 {path} 有误：{detail}。请改正后重试。"),
     "YW-SYNC-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "数据源“{source}”的位置 {location} 没有可读的文件，请检查路径或环境变量。"),
-    "YW-SYNC-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "{path} 缺少列 {columns}，请补上该列或在 fields 中改写映射。"),
+    "YW-SYNC-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "{path} 缺少列 {columns}，请补上该列或在 fields 中改写映射；来源确不再提供该列时，在 fields 中给该字段写 optional: true。"),
     "YW-SYNC-004": (HTTPStatus.UNPROCESSABLE_ENTITY, "文件 {path} 无法读取：{detail}。请重新导出该文件。"),
     "YW-SYNC-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "找不到数据源配置 {path}，请先运行 yiwang sample 或用 --sources 指定。"),
     "YW-SYNC-006": (HTTPStatus.UNPROCESSABLE_ENTITY, "数据源“{source}”的{subject}一次少了 {vanished} 条（原有 {there} 条），超过 vanished_limit，已停止删除；请核对来源，确属删除时调高该项。"),

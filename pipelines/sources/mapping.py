@@ -72,6 +72,21 @@ def missing_columns(source: Source, available: Mapping[str, str]) -> list[str]:
     return [column for column in dict.fromkeys(needed + unkeyed) if column not in available]
 
 
+def filled(source: Source, available: Mapping[str, str]) -> dict[str, str]:
+    """Field → the column that fills it, of rows with these columns."""
+    return {field: spec.column for field, spec in origins(source, available).items() if spec.column and spec.column in available}
+
+
+def lost(source: Source, available: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Field → column, of the ``known`` ones that nothing fills any more since their column is gone.
+
+    Not lost is what the configuration speaks of (:func:`missing_columns` holds it to that; ``optional`` lets it go), nor
+    what it no longer maps though the column is there.
+    """
+    mapped, there = origins(source, available), {column.lower() for column in available}
+    return {field: column for field, column in known.items() if field not in mapped and column.lower() not in there}
+
+
 def used_columns(source: Source, available: Mapping[str, str]) -> set[str]:
     """The columns that the source's fields or its deletion mark take."""
     used = {spec.column for spec in origins(source, available).values() if spec.column}

@@ -35,6 +35,8 @@ class Manifest:
         unmapped: Columns that nothing maps.
         says: As :attr:`reading.Load.says`.
         position: Where an incremental reader goes on, JSON; None leaves the old one.
+        filled: As :attr:`reading.Load.filled`.
+        missing: As :attr:`reading.Load.missing`.
     """
 
     settings: str
@@ -42,13 +44,15 @@ class Manifest:
     unmapped: tuple[str, ...]
     says: str = "whole"
     position: str | None = None
+    filled: dict[str, str] | None = None
+    missing: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: str, load: Load) -> "Manifest":
         """The manifest of a load."""
         files = tuple((p.file_id, p.shown, p.size, p.mtime_ns, p.fingerprint) for p in load.parts)
         position = None if load.position is None else json.dumps(load.position, ensure_ascii=False)
-        return cls(settings, files, tuple(load.unmapped), load.says, position)
+        return cls(settings, files, tuple(load.unmapped), load.says, position, None if load.filled is None else dict(load.filled), tuple(load.missing))
 
     def to_json(self) -> str:
         """As text."""
@@ -58,7 +62,8 @@ class Manifest:
     def from_json(cls, text: str) -> "Manifest":
         """From :meth:`to_json`."""
         values = json.loads(text)
-        return cls(values["settings"], tuple(tuple(f) for f in values["files"]), tuple(values["unmapped"]), values["says"], values["position"])
+        files, columns = tuple(tuple(f) for f in values["files"]), (tuple(values["unmapped"]), tuple(values.get("missing", ())))
+        return cls(values["settings"], files, columns[0], values["says"], values["position"], values.get("filled"), columns[1])
 
 
 def merge(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, package: str, manifest: Manifest) -> None:
@@ -260,7 +265,7 @@ def _forget_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run:
 
 
 def _note(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, counts: dict[str, int], manifest: Manifest) -> None:
-    """Add the counts to those of the run, note the files as read and the columns that nothing maps."""
+    """Add the counts to those of the run, note the files as read, the columns that nothing maps and those that filled a field."""
     subject = [source.name, source.subject]
     sums = ", ".join(f"{column} = {column} + {counts[column]}" for column in COUNTS)
     own = "run_id = ? AND source = ? AND subject = ?"
@@ -277,6 +282,13 @@ def _note(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, co
             "INSERT INTO ops.unmapped_column SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM ops.unmapped_column "
             "WHERE run_id = $1 AND source = $2 AND subject = $3 AND column_name = $4)", [run.run_id, *subject, column]
         )
+    if manifest.filled is not None:
+        connection.execute("DELETE FROM ops.filled_field WHERE source = ? AND subject = ?", subject)
+        connection.executemany("INSERT INTO ops.filled_field VALUES (?, ?, ?, ?, ?)", [[*subject, *pair, run.run_seq] for pair in manifest.filled.items()])
+        # a column is missing from a run when none of its loads has it: a load says what it and those before it lack
+        connection.execute(f"DELETE FROM ops.missing_column WHERE {own}", [run.run_id, *subject])
+        for column in manifest.missing:
+            connection.execute("INSERT INTO ops.missing_column VALUES (?, ?, ?, ?)", [run.run_id, *subject, column])
     if manifest.position is not None:
         connection.execute("DELETE FROM ops.source_position WHERE source = ? AND subject = ?", subject)
         connection.execute("INSERT INTO ops.source_position VALUES (?, ?, ?, ?, ?)", [*subject, manifest.settings, manifest.position, run.run_seq])

@@ -15,10 +15,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from models.domain.contracts import Personal, columns
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from pipelines.sources.config import Source, SourceFile
-from pipelines.sources.mapping import missing_columns, package_columns, select, used_columns
+from pipelines.sources.mapping import filled, lost, missing_columns, package_columns, select, used_columns
+from pipelines.sources.store import literal, name
 
 BATCH = 200_000
 """Rows in a record batch."""
@@ -56,6 +58,9 @@ class Load:
             ``keys``: the rows hold keys only, those of all records that the parts still have.
         position: Where an incremental reader goes on; JSON; None leaves the old one.
         unmapped: Columns that nothing maps.
+        filled: Field → column that fills it, of all that the source has filled up to now: what the next sync is held to. None
+            leaves what was noted before.
+        missing: Columns that filled a field before and that no record has, where records differ by nature.
         expected_rows: How many rows the sync will read, on the first load, where that is known.
     """
 
@@ -64,6 +69,8 @@ class Load:
     says: Literal["whole", "changes", "present", "keys"] = "whole"
     position: Mapping[str, Any] | None = None
     unmapped: Sequence[str] = ()
+    filled: Mapping[str, str] | None = None
+    missing: Sequence[str] = ()
     expected_rows: float | None = None
 
 
@@ -88,6 +95,7 @@ class Reading:
     position: Mapping[str, Any] | None = None
     limit: int | None = None
     _digest: list[str] = field(default_factory=list, repr=False)
+    _known: list[dict[str, str]] = field(default_factory=list, repr=False)
 
     @property
     def digest(self) -> str:
@@ -117,14 +125,50 @@ class Reading:
         """The part that stands for all that an incremental reader reads; every call is a new state of it."""
         return Part(file_id=self.number(shown), shown=shown, fingerprint=f"{self.digest}-{uuid.uuid4().hex}")
 
-    def check(self, available: Mapping[str, str], shown: str) -> None:
+    def check(self, available: Mapping[str, str], shown: str, known: Mapping[str, str] | None = None) -> None:
         """Refuse rows that lack a column that is mapped, or that key, cursor or deletion mark need.
+
+        Args:
+            available: Column → DuckDB type.
+            shown: Where the rows come from, as people know it.
+            known: Field → column that filled it before or fills it elsewhere: to be there too. None where records differ by
+                nature, so that a column may be away (:meth:`missing`).
 
         Raises:
             YiwangError: YW-SYNC-003.
         """
-        if missing := missing_columns(self.source, available):
-            raise YiwangError("YW-SYNC-003", path=shown, columns="、".join(missing))
+        missing = [*missing_columns(self.source, available), *lost(self.source, available, known or {}).values()]
+        if missing:
+            raise YiwangError("YW-SYNC-003", path=shown, columns="、".join(dict.fromkeys(missing)))
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Field → column that filled it in what was read of the source up to now.
+
+        A home in which that was never noted knows the fields that have a value, not their columns: their names stand for them.
+        """
+        if not self._known:
+            own = [self.source.name, self.source.subject]
+            noted = self.connection.execute("SELECT field, column_name FROM ops.filled_field WHERE source = ? AND subject = ?", own).fetchall()
+            self._known.append(dict(noted) or self._with_values())
+        return self._known[0]
+
+    def _with_values(self) -> dict[str, str]:
+        stored = {field: f"{field}_digest" if spec.personal is Personal.IDENTIFIER else field for field, spec in columns(self.source.contract).items()}
+        counts = ", ".join(f"count({name(column)})" for column in stored.values())
+        (row,) = self.connection.execute(
+            f"SELECT {counts} FROM raw.{name(self.source.subject)} WHERE source = {literal(self.source.name)}"  # noqa: S608 - quoted names
+        ).fetchall()
+        return {field: field for field, count in zip(stored, row, strict=True) if count}
+
+    def missing(self, available: Mapping[str, str]) -> list[str]:
+        """Columns that filled a field before, and now none does."""
+        return sorted(set(lost(self.source, available, self.known).values()))
+
+    def filled(self, available: Mapping[str, str]) -> dict[str, str]:
+        """:attr:`known` as it is once rows with these columns have been read."""
+        self._known[:] = [lost(self.source, available, self.known) | filled(self.source, available)]
+        return dict(self._known[0])
 
     def unmapped(self, available: Mapping[str, str]) -> list[str]:
         """Columns that no subject takes from rows with these columns."""

@@ -27,6 +27,7 @@ __all__ = [
     "horizon",
     "load_sources",
     "lock_holder",
+    "missing_columns",
     "prepare",
     "preview",
     "run_lock",
@@ -74,7 +75,19 @@ def unmapped_columns(settings: Settings, run_id: str) -> list[tuple[str, str, st
 
     A run that read no file of a subject has none of it. The warehouse must be prepared.
     """
+    return _columns(settings, "unmapped_column", run_id)
+
+
+def missing_columns(settings: Settings, run_id: str) -> list[tuple[str, str, str]]:
+    """Columns that filled a field before and that no record read in a run has: source, subject and column, in that order.
+
+    Only of sources whose records differ by nature; of all others such a column stops the sync (YW-SYNC-003).
+    """
+    return _columns(settings, "missing_column", run_id)
+
+
+def _columns(settings: Settings, table: str, run_id: str) -> list[tuple[str, str, str]]:
     with warehouse(settings) as connection:
         return connection.execute(
-            "SELECT source, subject, column_name FROM ops.unmapped_column WHERE run_id = ? ORDER BY ALL", [run_id]
+            f"SELECT source, subject, column_name FROM ops.{table} WHERE run_id = ? ORDER BY ALL", [run_id]  # noqa: S608 - a name of ours
         ).fetchall()

@@ -46,6 +46,8 @@ _TABLES = {
     },
     "ops.source_position": {"source": "VARCHAR", "subject": "VARCHAR", "settings": "VARCHAR", "position": "VARCHAR", "run_seq": "INTEGER"},
     "ops.unmapped_column": {"run_id": "VARCHAR", "source": "VARCHAR", "subject": "VARCHAR", "column_name": "VARCHAR"},
+    "ops.filled_field": {"source": "VARCHAR", "subject": "VARCHAR", "field": "VARCHAR", "column_name": "VARCHAR", "run_seq": "INTEGER"},
+    "ops.missing_column": {"run_id": "VARCHAR", "source": "VARCHAR", "subject": "VARCHAR", "column_name": "VARCHAR"},
     "ops.publication": {
         "run_seq": "INTEGER", "run_id": "VARCHAR", "as_of": "TIMESTAMPTZ", "published_at": "TIMESTAMPTZ", "rules": "VARCHAR",
         "calendar": "VARCHAR", "zone": "VARCHAR", "engine": "VARCHAR",

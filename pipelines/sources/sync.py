@@ -69,7 +69,10 @@ def _count(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, f
     if row is None:  # nothing new: a row of zeros says that the subject was looked at
         values = [run.run_id, run.run_seq, source.name, source.subject, *(0 for _ in COUNTS)]
         connection.execute(f"INSERT INTO ops.sync_count VALUES ({', '.join('?' * len(values))})", values)
-    unmapped = connection.execute(f"SELECT column_name FROM ops.unmapped_column {where} ORDER BY column_name", own).fetchall()
+    unmapped, missing = (
+        tuple(found[0] for found in connection.execute(f"SELECT column_name FROM ops.{table} {where} ORDER BY column_name", own).fetchall())
+        for table in ("unmapped_column", "missing_column")
+    )
     numbers: dict[str, int] = dict(zip(COUNTS, row, strict=True)) if row else {}
-    count = SyncCount(run.run_id, run.run_seq, source.name, source.subject, files=files, unmapped=tuple(u[0] for u in unmapped))
+    count = SyncCount(run.run_id, run.run_seq, source.name, source.subject, files=files, unmapped=unmapped, missing=missing)
     return replace(count, **numbers)  # type: ignore[arg-type]

@@ -36,6 +36,7 @@ class SyncCount:
         quarantined: Rows that cannot be parsed, typed or keyed.
         files: Files read.
         unmapped: Columns of the source that nothing maps, in alphabetical order.
+        missing: Columns that filled a field before and that no record of this run has, in alphabetical order.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class SyncCount:
     quarantined: int = 0
     files: int = 0
     unmapped: tuple[str, ...] = field(default=())
+    missing: tuple[str, ...] = field(default=())
 
 
 COUNTS = ("rows_read", "inserted", "updated", "unchanged", "superseded", "deleted", "quarantined")

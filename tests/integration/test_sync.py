@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -269,13 +270,79 @@ def test_any_file_name_will_do(home: SyncHome, name: str, form: str) -> None:
     assert home.rows("SELECT path FROM ops.source_file") == [name % form]
 
 
+NAMES = "SELECT region_code, region_name FROM raw.region ORDER BY 1"
+OPTIONAL: dict[str, Any] = {"fields": {"region_name": {"column": "region_name", "optional": True}}}
+
+
 def test_files_with_different_columns_are_read_and_drift_is_reported(home: SyncHome) -> None:
     home.configure(REGION | {"location": "region*.parquet"})
     pq.write_table(pa.table({"region_code": ["1"], "region_name": ["甲"]}), home.folder / "region1.parquet")
     assert home.one().unmapped == ()
     pq.write_table(pa.table({"region_code": pa.array([2], pa.int32()), "level": ["x"]}), home.folder / "region2.parquet")
+    said = fails(home, "YW-SYNC-003")
+    assert "region2.parquet" in said and "region_name" in said and "optional: true" in said
+    home.configure(REGION | {"location": "region*.parquet"} | OPTIONAL)
     assert home.one().unmapped == ("level",)
-    assert home.rows("SELECT region_code, region_name FROM raw.region ORDER BY 1") == [("1", "甲"), ("2", None)]
+    assert home.rows(NAMES) == [("1", "甲"), ("2", None)]
+
+
+@pytest.mark.parametrize("header", [["region_code", "title"], ["region_code"]])
+def test_a_column_that_mapped_by_itself_and_is_gone_is_an_error_and_nothing_is_wiped(home: SyncHome, header: list[str]) -> None:
+    home.configure(REGION)
+    home.csv("region.csv", ["region_code", "区划名称"], [["1", "甲"]])
+    assert home.one().unmapped == ()
+    home.csv("region.csv", header, [["1", "甲"][: len(header)]])
+    for _ in range(2):
+        said = fails(home, "YW-SYNC-003")
+        assert "region.csv" in said and "区划名称" in said
+    assert home.rows(NAMES) == [("1", "甲")]
+    home.configure(REGION | OPTIONAL)
+    assert home.one().updated == 1 and home.rows(NAMES) == [("1", None)]
+    assert home.rows("SELECT field FROM ops.filled_field") == ["region_code"]
+
+
+def test_a_field_may_change_its_column_and_a_mapping_may_be_withdrawn(home: SyncHome) -> None:
+    home.configure(REGION | {"fields": {"parent_code": "above"}})
+    home.csv("region.csv", ["region_code", "region_name", "above"], [["1", "甲", "0"]])
+    home.one()
+    home.csv("region.csv", ["region_code", "REGION_NAME", "above"], [["1", "乙", "0"]])
+    assert home.one().updated == 1
+    home.configure(REGION)
+    assert home.one().unmapped == ("above",)
+    home.csv("region.csv", ["region_code", "region_name"], [["1", "丙"]])
+    assert home.one().updated == 1  # what nothing maps may go
+
+
+def test_files_of_one_sync_that_differ_are_told_apart_by_name(home: SyncHome) -> None:
+    home.configure(REGION)
+    home.csv("region1.csv", ["region_code"], [["1"]])
+    home.csv("region2.csv", ["region_code", "region_name"], [["2", "乙"]])
+    assert "region1.csv 缺少列 region_name" in fails(home, "YW-SYNC-003")
+    assert home.rows("SELECT count(*) FROM raw.region") == [0]
+
+
+def test_a_home_that_never_noted_its_columns_knows_the_fields_with_values(home: SyncHome) -> None:
+    home.configure(REGION)
+    home.csv("region.csv", ["region_code", "region_name"], [["1", "甲"]])
+    home.one()
+    with duckdb.connect(str(home.settings.warehouse)) as connection:
+        connection.execute("DROP TABLE ops.filled_field")  # as an older program left it
+    service.prepare(home.settings)
+    home.csv("region.csv", ["region_code"], [["1"]])
+    assert "缺少列 region_name" in fails(home, "YW-SYNC-003")
+
+
+def test_a_field_that_no_json_record_has_any_more_is_reported(home: SyncHome) -> None:
+    home.configure(REGION | {"location": "region*.jsonl"})
+    path = home.folder / "region.jsonl"
+    path.write_text('{"region_code": "1", "region_name": "甲"}\n{"region_code": "2"}\n', encoding="utf-8")
+    assert home.one().missing == ()
+    (home.folder / "region2.jsonl").write_text('{"region_code": "3"}\n', encoding="utf-8")
+    count = home.one()
+    assert count.missing == ("region_name",)
+    assert service.missing_columns(home.settings, count.run_id) == [("city", "region", "region_name")]
+    path.write_text('{"region_code": "1", "region_name": "乙"}\n{"region_code": "2"}\n', encoding="utf-8")
+    assert home.one().missing == ()
 
 
 def test_a_column_that_another_subject_of_the_file_takes_is_mapped(home: SyncHome) -> None:

@@ -42,6 +42,17 @@ def ids(server: RestServer) -> list[str]:
     return sorted(record["id"] for record in server.records)
 
 
+def test_a_field_that_the_interface_no_longer_gives_is_reported(home: SyncHome, server: RestServer) -> None:
+    server.records = [record | {"effective_from": "2026-01-01"} for record in server.records]
+    home.configure(rest(server))
+    assert home.one().missing == ()
+    for number, record in enumerate(server.records):
+        server.records[number] = {key: value for key, value in record.items() if key != "effective_from"}
+    assert home.one().missing == ("effective_from",)
+    server.records = server.records[:3]
+    assert home.one().missing == ()  # few records may lack it by chance
+
+
 def test_counts_from_sync_to_sync(home: SyncHome, server: RestServer) -> None:
     source = rest(server, since="since", deleted="gone", commit_rows=1000)
     server.records = [record | {"gone": "0", "more": {"x": 1}} for record in server.records]

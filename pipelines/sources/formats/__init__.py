@@ -22,11 +22,13 @@ class Format:
     Attributes:
         name: Value of the key ``format``.
         suffixes: Suffixes of file names that mean the format, in lower case with the dot.
+        varies: Whether a file has no header: a column is there when a record has it.
         columns: Column → DuckDB type, as :meth:`rows` gives them to the mapping.
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
+    varies: ClassVar[bool] = False
     columns: dict[str, str]
 
     def __init__(self, reading: "Reading", source: "FileSource", file: "DataFile") -> None:

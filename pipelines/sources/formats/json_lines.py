@@ -85,6 +85,7 @@ class JsonLines(Records):
 
     name = "jsonl"
     suffixes = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+    varies = True
 
     def records(self) -> Iterator[Record]:
         """Lines or elements; ``number`` is the line, or the place in the array from 1."""

@@ -57,6 +57,7 @@ class Xes(Records):
 
     name = "xes"
     suffixes = (".xes", ".xes.gz")
+    varies = True
 
     def records(self) -> Iterator[Record]:
         """Events (``number`` counts them through the log) or traces, as the source asks for."""

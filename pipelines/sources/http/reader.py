@@ -29,6 +29,8 @@ from pipelines.sources.store import literal, name
 if TYPE_CHECKING:
     from pipelines.sources.kinds.rest import RestSource
 
+_TELLING = 20
+"""So many records have a column, or it is missing: fewer, as a sync of what is new often brings, may lack it by chance."""
 _OF_A_KEY = ("_file_id", "_file_row", "_reason_code", "_record_hash")
 
 
@@ -61,6 +63,7 @@ class Reader:
     _last: int | None = field(default=None, init=False)
     _until: str | int | None = field(default=None, init=False)
     _rows: int = field(default=0, init=False)
+    _columns: dict[str, str] = field(default_factory=dict, init=False)
     _keys: list[pa.Table] = field(default_factory=list, init=False)
 
     def loads(self) -> Iterator[Load]:
@@ -118,8 +121,11 @@ class Reader:
             with self._zone():
                 typed = list(self.reading.mapped(part, available, iter([batch]), self._rows + 1))
             self._rows += len(records)
+            self._columns |= available
             self._note(pa.Table.from_batches(typed).sort_by("_file_row"))
-        return Load(parts=[part], rows=lambda: iter(typed), says="changes", position=self._position(reached, is_end), unmapped=unmapped)
+        missing = self.reading.missing(self._columns) if self._rows >= _TELLING else []
+        filled = self.reading.filled(self._columns) if self._columns else None
+        return Load(parts=[part], rows=lambda: iter(typed), says="changes", position=self._position(reached, is_end), unmapped=unmapped, filled=filled, missing=missing)
 
     def _position(self, reached: Resume | None, is_end: bool) -> Mapping[str, Any] | None:
         if self.source.vanished == "delete":

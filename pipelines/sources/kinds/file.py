@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from pipelines.sources.config import Source
 from pipelines.sources.files import DataFile, changed_files, gone_files, list_files, unreadable, with_unchanged
 from pipelines.sources.formats import Format
+from pipelines.sources.mapping import filled
 from pipelines.sources.reading import Load, Reading
 
 
@@ -56,9 +57,14 @@ class FileSource(Source):
         if self.vanished == "delete":
             files = with_unchanged(reading, self, listed, files)
         readers = [self._format(reading, file) for file in files]
-        for reader in readers:
-            if reader.columns or reader.expected_rows() != 0:  # a file of records may have none, and no column then
-                reading.check(reader.columns, reader.file.shown)
+        told = [reader for reader in readers if reader.columns or reader.expected_rows() != 0]  # a file of records may have none, and no column then
+        known = dict(reading.known)
+        for reader in told:
+            known |= filled(self, reader.columns) if not reader.varies else {}
+        for reader in told:
+            reading.check(reader.columns, reader.file.shown, None if reader.varies else known)
+        available = {column: kind for reader in told for column, kind in reader.columns.items()}
+        missing = reading.missing(available) if told else []
         unmapped = sorted({column for reader in readers for column in reading.unmapped(reader.columns)})
         expected = [reader.expected_rows() for reader in readers]
 
@@ -70,7 +76,7 @@ class FileSource(Source):
                 yield from type(group[0]).rows_of(group)
 
         total = None if None in expected else sum(number or 0 for number in expected)
-        yield Load(parts=[*files, *gone], rows=rows, unmapped=unmapped, expected_rows=total)
+        yield Load(parts=[*files, *gone], rows=rows, unmapped=unmapped, filled=reading.filled(available) if told else None, missing=missing, expected_rows=total)
 
     def _format(self, reading: Reading, file: DataFile) -> Format:
         from pipelines.sources.registry import formats

@@ -90,7 +90,8 @@ class SqlSource(Source):
         with closing(self._open(reading)) as database:
             rows = relation(self.table, self.query)
             available = database.describe(rows)
-            reading.check(available, self._shown)
+            reading.check(available, self._shown, reading.known)
+            filled = reading.filled(available)
             unmapped = reading.unmapped(available)
             found = {field: spec.column for field, spec in origins(self, available).items() if spec.column in available}
             key = [column for field in self.keys if (column := found.get(field))]
@@ -109,7 +110,7 @@ class SqlSource(Source):
                 yield from self._deleted(records, database, self.deletions, positions)
             if not order:
                 part = reading.stream(self._shown)
-                yield Load(parts=[part], rows=lambda: mapped(part, database.all_rows(rows, list(columns), reading.limit)), unmapped=unmapped, position=positions or None)
+                yield Load(parts=[part], rows=lambda: mapped(part, database.all_rows(rows, list(columns), reading.limit)), unmapped=unmapped, filled=filled, position=positions or None)
                 return
             kinds = {column: sql_columns(self.contract)[field] for field, column in found.items()}
             usual = DAY_FORMATS if kinds.get(order[0]) == "DATE" else INSTANT_FORMATS
@@ -123,7 +124,8 @@ class SqlSource(Source):
             is_present = len(key) == len(self.keys) and not any(self.fields[field].codes for field in self.keys if field in self.fields)
             says: Says = "present" if is_present and database.is_unique(rows, key) else "changes"
             page_rows = min(self.page_rows, reading.limit or self.page_rows)
-            yield from incremental(reading, database, stream, "rows", self._shown, mapped, page_rows, unmapped, positions, says)
+            for load in incremental(reading, database, stream, "rows", self._shown, mapped, page_rows, unmapped, positions, says):
+                yield replace(load, filled=filled)
             if self.vanished == "delete" and reading.limit is None:
                 yield from Keys(records=records, says=says).loads(database)
 
