@@ -62,6 +62,15 @@ def test_records_with_other_keys_give_the_union_of_columns(lines: Reader) -> Non
     assert found.of("case_number", "matter_code", "department_code") == [("C1", "1", None), ("C2", None, "2"), ("C3", "3", None)]
 
 
+def test_a_record_with_keys_that_differ_in_case_only_is_set_aside_where_values_differ(lines: Reader) -> None:
+    write(
+        lines, '{"Case_Number": "z", "case_number": "y"}', '{"Case_Number": "C2", "case_number": "C2"}', '{"case_number": "C3", "CASE_NUMBER": null}', '{"case_number": "C4", "spare": 1, "Spare": 2}',
+    )
+    found = lines.read("case.jsonl")
+    assert found.of("case_number") == ["C2", "C3", "C4"]
+    assert found.reasons == [(1, "Case_Number、case_number 只有大小写不同，值却不同")]
+
+
 def test_a_column_that_no_record_has_must_be_optional(lines: Reader) -> None:
     write(lines, '{"case_number": "C1"}')
     with pytest.raises(YiwangError, match="none") as caught:

@@ -107,14 +107,16 @@ OUTSIDE = '<!DOCTYPE log [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
         ("not XML", "第 1 行"),
         (log("<trace>") + "<trace>", "没有传完"),
         (log("<trace><event>"), "没有传完"),
+        (log("<trace><string key='a' value='&#x1;'/></trace>"), "XML 不允许"),
+        (log("<trace><string key='a' value='办'/></trace>").encode("gb18030"), "请在 encoding 中写明"),
         ("<?xml version='1.0' encoding='klingon'?><log/>", "klingon"),
         ("<?xml version='1.0' encoding='ascii'?><log><string key='a' value='é'/></log>", "第 1 行"),
         (log("<trace>" + "<container key='a'>" * 60 + "</container>" * 60 + "</trace>"), "嵌套"),
         (log("<trace>" + "".join(f"<string key='k{i}' value='1'/>" for i in range(2001)) + "<event/></trace>"), "列超过"),
     ],
 )
-def test_logs_that_are_refused(tmp_path: Path, content: str, said: str) -> None:
-    (tmp_path / "bad.xes").write_text(content, encoding="utf-8")
+def test_logs_that_are_refused(tmp_path: Path, content: str | bytes, said: str) -> None:
+    (tmp_path / "bad.xes").write_bytes(content if isinstance(content, bytes) else content.encode())
     with reader(tmp_path) as found, pytest.raises(YiwangError) as caught:
         found.read("bad.xes", **EVENT, fields=FIELDS)
     assert caught.value.code == "YW-SYNC-004" and said in caught.value.message and "bad.xes" in caught.value.message
@@ -136,8 +138,44 @@ def test_a_long_trace_does_not_wait_in_memory(tmp_path: Path, monkeypatch: pytes
     fields = {"case_number": "case:concept:name", "sequence": "event:sequence"}
     with reader(tmp_path) as found:
         assert found.read("long.xes", **EVENT, fields=fields).of("sequence") == list(range(1, 26))
-        with pytest.raises(YiwangError, match="之后"):
-            found.read("late.xes", **EVENT, fields=fields)
+        assert found.read("late.xes", **EVENT, fields=fields).of("case_number", "sequence") == [("1", place) for place in range(1, 26)]
+        assert list(found.settings.work.joinpath("duckdb_tmp").iterdir()) == []
+
+
+def test_events_that_wait_on_disk_are_what_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xes, "MOST_WAITING", 2)
+    events = [f"<event><string key='concept:name' value='受理&#10;{i}'/></event>" for i in range(5)]
+    events[1] = events[1].replace("</event>", "<string key='concept:name' value='other'/></event>")
+    name = "<string key='concept:name' value='late'/>"
+    (tmp_path / "log.xes").write_text(log(f"<trace>{''.join(events)}{name}</trace><trace>{events[0]}</trace>"), encoding="utf-8")
+    with reader(tmp_path) as found:
+        read = found.read("log.xes", **EVENT, fields=FIELDS)
+        traces = found.read("log.xes", rows="trace", fields={"case_number": "case:concept:name"})
+    assert read.of("case_number", "sequence", "activity") == [("late", i + 1, f"受理\n{i}") for i in (0, 2, 3, 4)]
+    assert [number for number, _ in read.reasons] == [2, 6] and traces.of("case_number") == ["late"]
+
+
+def test_numbers_go_on_where_traces_have_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, other, events = "<string key='concept:name' value='1'/>", "<string key='concept:name' value='2'/>", "<event/><event/>"
+    (tmp_path / "log.xes").write_text(log(f"<trace>{name}{events}</trace><trace>{other}{events}</trace><trace>{events}{name}</trace><trace>{name}{events}</trace>"))
+    fields = {"case_number": "case:concept:name", "sequence": "event:sequence"}
+    with reader(tmp_path) as found:
+        assert found.read("log.xes", **EVENT, fields=fields).of("case_number", "sequence") == [
+            ("1", 1), ("1", 2), ("2", 1), ("2", 2), ("1", 3), ("1", 4), ("1", 5), ("1", 6),
+        ]  # fmt: skip
+        monkeypatch.setattr(xes, "MOST_NAMES", 1)
+        with pytest.raises(YiwangError, match="轨迹超过"):
+            found.read("log.xes", **EVENT, fields=fields)
+
+
+def test_times_with_a_comma_and_in_the_basic_form(tmp_path: Path) -> None:
+    times = ["2026-01-01T09:00:00,5-03:00", "20260101T120000Z", "20260101T200000.500+0800", "20260101T2000", "2026-01-01T12:00:00.5Z", "20260101"]
+    (tmp_path / "log.xes").write_text(log("<trace><string key='concept:name' value='1'/>" + "".join(f"<event><date key='time:timestamp' value='{time}'/></event>" for time in times) + "</trace>"))
+    with reader(tmp_path) as found:
+        read = found.read("log.xes", subject="case_event", fields={"case_number": "case:concept:name", "sequence": "event:sequence", "occurred_at": "time:timestamp"})
+    noon, day = datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2025, 12, 31, 16, tzinfo=UTC)
+    half = noon.replace(microsecond=500_000)
+    assert read.of("occurred_at") == [half, noon, half, noon, half, day]
 
 
 # --- the permit log ---------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
+from pipelines.sources.mapping import used_columns
+
 if TYPE_CHECKING:
     from pipelines.sources.files import DataFile
     from pipelines.sources.kinds.file import FileSource
@@ -77,7 +79,8 @@ class Records(Format):
     """A format whose columns are known only when the file has been read: a subclass gives its records one by one.
 
     The file is read once; its records wait, as compressed Arrow of bounded batches, in the scratch folder until they
-    are typed. Columns whose names differ in case only are one column.
+    are typed. Columns whose names differ in case only are one column; a record that has several of them, with different
+    values, is set aside where a field takes the column.
     """
 
     ROWS: ClassVar[int] = 50_000
@@ -166,6 +169,9 @@ class Records(Format):
             column: [record.values.get(keys[0]) for record in pending] if len(keys) == 1 else [_first(record.values, keys) for record in pending]
             for column, keys in spellings.items()
         }
+        for column, keys in spellings.items():
+            if len(keys) > 1 and column in used_columns(self.source, self.columns):
+                pending = [_with_one(record, keys) for record in pending]
         arrays = [pa.array(column, pa.string()) for column in values.values()]
         arrays += [pa.array([record.number for record in pending], pa.int64())]
         arrays += [pa.array([getattr(record, name) for record in pending], pa.string()) for name in ("fault", "line")]
@@ -186,6 +192,13 @@ class Records(Format):
                         yield pa.RecordBatch.from_arrays([*arrays, file_id], names=[*names, "_file_id"])
         finally:
             self._spool.unlink(missing_ok=True)
+
+
+def _with_one(record: Record, keys: Sequence[str]) -> Record:
+    """The record; with a fault where the keys, which are one column, have different values in it."""
+    if record.fault or len({value for key in keys if (value := record.values.get(key)) is not None}) < 2:
+        return record
+    return record._replace(fault=f"{'、'.join(sorted(key for key in keys if record.values.get(key) is not None))} 只有大小写不同，值却不同")
 
 
 def _first(values: Mapping[str, str | None], keys: Sequence[str]) -> str | None:

@@ -77,8 +77,10 @@ def _first_bad(path: Path, encoding: str) -> int | None:
     decoder = codecs.getincrementaldecoder(encoding)()
     number = 0
     try:
-        for number, chunk in enumerate(_chunks(path)):
+        for chunk in _chunks(path):
             decoder.decode(chunk)
+            number += 1
+        number -= 1  # of the last one
         decoder.decode(b"", final=True)
     except UnicodeError:
         return number

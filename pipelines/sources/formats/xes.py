@@ -1,6 +1,7 @@
 """XES event logs (IEEE 1849-2016), as the public logs of process mining are written.
 
-Parsed by expat as a stream: nothing of the log is kept but the trace at hand. A document type is refused before
+Parsed by expat as a stream: nothing of the log is kept but the trace at hand, of a long one on disk, and how many events
+each trace's name has had. A document type is refused before
 anything in it is read, so that no entity is ever expanded and nothing outside is fetched.
 """
 
@@ -8,9 +9,13 @@ import codecs
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from hashlib import blake2b
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
 from xml.parsers import expat
 
 from pipelines.sources.formats import Record, Records
@@ -24,13 +29,18 @@ CASE = "case:"
 CLASSIFIER = "classifier:"
 """What stands before the name of a classifier: a column of its attributes' values, joined by ``+``."""
 MOST_WAITING = 50_000
-"""Events of one trace that wait for its end, since attributes of the trace may stand behind them."""
+"""Events of one trace that wait for its end in memory, since attributes of the trace may stand behind them; more wait on disk."""
+MOST_NAMES = 2_000_000
+"""Names of traces that are remembered with their number of events, about 100 bytes each."""
 _CHUNK = 1 << 18
 _DECLARATION = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _TYPES = frozenset(("string", "date", "int", "float", "boolean", "id", "list", "container"))
 _KEYS = re.compile(r"'([^']*)'|(\S+)")
 _LONGEST = 1 << 25
 _MOST_NESTED = 50
+_TIME = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})T([0-9]{2}):?([0-9]{2})(?::?([0-9]{2}))?(?:[.,]([0-9]+))?(.*)", re.DOTALL)
+_REFERENCE = expat.errors.codes[expat.errors.XML_ERROR_BAD_CHAR_REF]
+_TOKEN = expat.errors.codes[expat.errors.XML_ERROR_INVALID_TOKEN]
 
 
 class _NoLogError(Exception):
@@ -52,6 +62,9 @@ class _Attributes(dict[str, str | None]):
             self.twice.add(path)
 
 
+_Found = tuple[_Attributes, int, _Attributes | None]
+
+
 class Xes(Records):
     """An event log: a row an event or a row a trace."""
 
@@ -61,7 +74,7 @@ class Xes(Records):
 
     def records(self) -> Iterator[Record]:
         """Events (``number`` counts them through the log) or traces, as the source asks for."""
-        log = _Log(self.source.defaults)
+        log = _Log(self.source.defaults, self.reading.scratch)
         columns = {spec.column for other in self.reading.source_file.sources if other.reads_same(self.source) for spec in other.fields.values()}
         number = 0
         try:
@@ -85,6 +98,10 @@ class Xes(Records):
         except _NoLogError as error:
             raise self.unreadable(str(error)) from None
         except expat.ExpatError as error:
+            if error.code == _REFERENCE:
+                raise self.unreadable(f"第 {error.lineno} 行写了 XML 不允许的字符（如 &#x1;）") from error
+            if error.code == _TOKEN:
+                raise self.unreadable(f"第 {error.lineno} 行有 XML 不允许的字符；如果其实不是它所写的编码（没有写就是 UTF-8），请在 encoding 中写明") from error
             raise self.unreadable(f"第 {error.lineno} 行起不是完整的 XES，可能没有传完") from error
         except UnicodeError as error:
             raise self.unreadable("内容不是它所写的编码") from error
@@ -120,36 +137,43 @@ class _Log:
         classifiers: Name → the keys of its attributes.
     """
 
-    def __init__(self, defaults: bool) -> None:
+    def __init__(self, defaults: bool, scratch: Path) -> None:
         self.globals: dict[str, _Attributes] = {"trace": _Attributes(), "event": _Attributes()}
         self.classifiers: dict[str, list[str]] = {}
-        self._defaults = defaults
-        self._ready: deque[tuple[_Attributes, int, _Attributes | None]] = deque()
+        self._defaults, self._scratch = defaults, scratch
+        self._ready: deque[Iterable[_Found]] = deque()
         self._trace: _Attributes | None = None
         self._waiting: list[_Attributes] = []
-        self._given = self._outside = self._known = 0
+        self._stored: IO[bytes] | None = None
+        self._files: list[IO[bytes]] = []
+        self._outside = 0
+        self._numbered: dict[bytes, int] = {}
         # Where attributes go, and what stands before their keys; the stack holds both of the elements around.
         self._holder: _Attributes | list[_Attributes] | None = None
         self._prefix = ""
         self._lists: list[Callable[[str], None]] = []
         self._stack: list[tuple[str, _Attributes | list[_Attributes] | None, str]] = []
 
-    def read(self, chunks: Iterator[bytes | str]) -> Iterator[tuple[_Attributes, int, _Attributes | None]]:
+    def read(self, chunks: Iterator[bytes | str]) -> Iterator[_Found]:
         """Trace, place in it and event, for each event; trace, 0 and None at the end of each trace."""
         parser = expat.ParserCreate()
         parser.buffer_text = False
         parser.StartDoctypeDeclHandler = _refuse
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
         fed = 0
-        for chunk in chunks:
-            parser.Parse(chunk, False)
-            fed += len(chunk)
-            if fed - parser.CurrentByteIndex > _LONGEST:
-                raise _NoLogError(f"有一处超过 {_LONGEST >> 20} MB")
-            while self._ready:
-                yield self._ready.popleft()
-        parser.Parse(b"", True)
-        yield from self._ready
+        try:
+            for chunk in chunks:
+                parser.Parse(chunk, False)
+                fed += len(chunk)
+                if fed - parser.CurrentByteIndex > _LONGEST:
+                    raise _NoLogError(f"有一处超过 {_LONGEST >> 20} MB")
+                while self._ready:
+                    yield from self._ready.popleft()
+            parser.Parse(b"", True)
+            yield from chain.from_iterable(self._ready)
+        finally:  # of a log that was not read to its end
+            for stored in self._files:
+                stored.close()
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         element = name[name.rfind(":") + 1 :]
@@ -163,7 +187,7 @@ class _Log:
         elif element == "event":
             self._holder, self._prefix = _Attributes(), ""
         elif element == "trace":
-            self._trace, self._given = _Attributes(), 0
+            self._trace = _Attributes()
             self._holder, self._prefix = self._trace, ""
         elif element == "global":
             self._holder, self._prefix = self.globals.get(attributes.get("scope", "event")), ""
@@ -184,7 +208,7 @@ class _Log:
             self._lists.append(partial(self._holder.put, path))
             self._holder = []
         elif element != "container":
-            self._holder.put(path, value)
+            self._holder.put(path, _extended(value) if element == "date" and value else value)
 
     def _end(self, name: str) -> None:
         inner = self._holder
@@ -195,31 +219,70 @@ class _Log:
             self._fill(inner, "event")
             if self._trace is None:
                 self._outside += 1
-                self._ready.append((_Attributes(), self._outside, inner))
+                self._ready.append([(_Attributes(), self._outside, inner)])
             else:
                 self._waiting.append(inner)
                 if len(self._waiting) >= MOST_WAITING:
-                    self._give()
+                    self._store()
         elif element == "trace" and self._trace is not None:
-            self._give()
-            self._ready.append((self._trace, 0, None))
-            self._trace = None
+            self._fill(self._trace, "trace")
+            self._ready.append(self._whole(self._trace))
+            self._trace, self._waiting, self._stored = None, [], None
 
-    def _give(self) -> None:
-        trace = self._trace
-        assert trace is not None  # noqa: S101 - called within a trace
-        if self._given and len(trace) > self._known:
-            raise _NoLogError(f"轨迹的属性写在第 {MOST_WAITING} 个事件之后")
-        self._fill(trace, "trace")
-        self._known = len(trace)
-        self._ready.extend((trace, place, event) for place, event in enumerate(self._waiting, self._given + 1))
-        self._given += len(self._waiting)
+    def _store(self) -> None:
+        """Let the events at hand wait on disk, in a file that is gone when it is closed or the process is."""
+        if self._stored is None:
+            self._stored = TemporaryFile(dir=self._scratch)
+            self._files = [*(stored for stored in self._files if not stored.closed), self._stored]
+        self._stored.writelines(json.dumps([event, sorted(event.twice)]).encode() + b"\n" for event in self._waiting)
         self._waiting = []
+
+    def _whole(self, trace: _Attributes) -> Iterator[_Found]:
+        """The events of a trace that is complete; numbers go on where an earlier trace has the same name."""
+        waiting, stored = self._waiting, self._stored
+
+        def found() -> Iterator[_Found]:
+            name = trace.get("concept:name")
+            key = None if name is None else blake2b(name.encode(), digest_size=8).digest()
+            place = 0 if key is None else self._numbered.get(key, 0)
+            for event in chain(_read_back(stored), waiting):
+                place += 1
+                yield trace, place, event
+            if key is not None:
+                if key not in self._numbered and len(self._numbered) >= MOST_NAMES:
+                    raise _NoLogError(f"轨迹超过 {MOST_NAMES // 10_000} 万条，请分成几个文件")
+                self._numbered[key] = place
+            yield trace, 0, None
+
+        return found()
 
     def _fill(self, attributes: _Attributes, scope: str) -> None:
         if self._defaults:
             for key, value in self.globals[scope].items():
                 attributes.setdefault(key, value)
+
+
+def _read_back(stored: IO[bytes] | None) -> Iterator[_Attributes]:
+    if stored is None:
+        return
+    with stored:
+        stored.seek(0)
+        for line in stored:
+            event = _Attributes()
+            values, twice = json.loads(line)
+            event.update(values)
+            event.twice.update(twice)
+            yield event
+
+
+def _extended(time: str) -> str:
+    """ISO 8601 in its basic form, or with a decimal comma, in the form that all read; other text as it is."""
+    if ("," not in time and time[4:5] == "-") or not (found := _TIME.fullmatch(time)):
+        return time
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
+    if len(zone) == 5:  # +0800
+        zone = f"{zone[:3]}:{zone[3:]}"
+    return f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{'.' + fraction if fraction else ''}{zone}"
 
 
 def _refuse(*_: Any) -> None:
