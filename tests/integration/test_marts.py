@@ -39,6 +39,17 @@ PLANTED = """
     UPDATE raw.case_event SET activity_code = 'accepted' WHERE case_number = 'n4' AND sequence IN (1, 2, 4);
     UPDATE raw.case_event SET activity_code = NULL, activity = '现场踏勘→复核' WHERE case_number = 'n5' AND sequence = 2;
     UPDATE raw."case" SET source_due_at = received_at + INTERVAL 1 MINUTE WHERE hash(case_number) % 20 = 0;
+    -- steps of cases that were completed before PAST, dated between PAST and NOW; an acceptance, and the end of a pause
+    CREATE TEMP TABLE done AS SELECT source, case_number, row_number() OVER (ORDER BY hash(case_number)) AS n FROM raw."case"
+    WHERE completed_at BETWEEN TIMESTAMPTZ '2025-10-01 00:00:00+08' AND TIMESTAMPTZ '2026-01-15 00:00:00+08' AND NOT _is_deleted LIMIT 12;
+    INSERT INTO raw.case_event BY NAME
+    SELECT source, case_number, 90 AS sequence, false AS _is_deleted, 1 AS _run_seq, 5 AS extension_days,
+        CASE n % 3 WHEN 0 THEN 'correction_asked' WHEN 1 THEN 'extended' ELSE 'suspended' END AS activity_code,
+        CASE WHEN n % 3 = 2 THEN 'hearing' END AS special_kind_code,
+        CASE WHEN n % 3 = 2 THEN TIMESTAMPTZ '2026-04-10 10:00:00+08' END AS special_ended_at,
+        CASE WHEN n % 3 = 2 THEN TIMESTAMPTZ '2025-09-02 10:00:00+08' ELSE TIMESTAMPTZ '2026-04-10 10:00:00+08' END AS occurred_at
+    FROM done WHERE n < 10;
+    UPDATE raw."case" SET accepted_at = TIMESTAMPTZ '2026-04-10 10:00:00+08' WHERE case_number IN (SELECT case_number FROM done WHERE n >= 10);
     UPDATE raw.certificate SET case_number = NULL, issued_on = NULL WHERE certificate_id IN (FROM (SELECT certificate_id FROM raw.certificate ORDER BY 1 LIMIT 3));
     UPDATE raw.certificate SET case_number = 'gone' WHERE certificate_id IN (FROM (SELECT certificate_id FROM raw.certificate ORDER BY 1 DESC LIMIT 3));
     UPDATE raw.certificate SET certificate_state_code = 'rescinded', valid_to = DATE '2025-06-01'
@@ -410,6 +421,20 @@ EXAMPLES = re.findall(r"```sql\n(.+?)```", (Path(__file__).parents[2] / "docs" /
 def test_the_examples_of_the_page_answer(home: Settings, cities: dict[datetime, Marts], query: str) -> None:
     with duckdb.connect(str(home.marts), read_only=True) as connection:
         assert connection.execute(query.replace(">= 30", ">= 3")).fetchall()
+
+
+def test_a_clock_follows_what_is_dated_after_its_case_was_completed(home: Settings, cities: dict[datetime, Marts]) -> None:
+    """Steps, ends of pauses and acceptances between two runs: carried on from PAST, every case is what it is built from nothing."""
+    key = ["source", "case_number"]
+    built, before = (cities[as_of]["fct_case"].set_index(key).sort_index() for as_of in (NOW, PAST))
+    dbt(home, NOW, "run", "--select", "int_case_touched", "int_case_clock", "fct_case")
+    carried = frames(home)["fct_case"].set_index(key).sort_index()
+    differ = {name: int((carried[name].astype(str) != built[name].astype(str)).sum()) for name in built if name != "as_of"}
+    assert not any(differ.values()), differ
+    done = is_true(before.is_completed)
+    moved = [name for name in ("correction_count", "has_invalid_extension", "accepted_at") if before[done][name].astype(str).ne(built[done][name].astype(str)).any()]
+    assert moved == ["correction_count", "has_invalid_extension", "accepted_at"]
+    assert (carried.as_of[done] == before.as_of[done]).mean() > 0.5, "most completed cases are left alone"
 
 
 def test_paths_follow_changes(home: Settings, cities: dict[datetime, Marts]) -> None:
