@@ -1,11 +1,13 @@
 """Settings: defaults ‹ ``YIWANG_HOME/yiwang.toml`` ‹ environment ``YIWANG_*``; secrets from the environment only."""
 
+import os
 import re
 import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -32,7 +34,7 @@ class Settings(BaseSettings):
     digest_key: SecretStr | None = Field(None, description="Secret key (16 or more characters) that digests personal identifiers; without it a key is made once in the home, for development.")
     api_tokens: SecretStr | None = Field(None, description="Access tokens as `name:role:sha256-hex`, comma-separated; roles: viewer, operator, administrator.")
 
-    source_roots: str = Field("", description="Folders (separated by `:`) that a sources.yml edited by page may read; default: the home and the folder of sources.yml, the platform's own files apart.")
+    source_roots: str = Field("", description="Folders (separated by `:`) that a sources.yml edited by page may read, beside `sample` and `uploads` of the home; relative ones are of the home, of which nothing else may be read.")
     source_variables: str = Field("", description="Environment variables (separated by `,`) that a sources.yml edited by page may name, beside `YIWANG_SOURCE_*` and those it names already.")
     session_key: SecretStr | None = Field(None, description="Secret (32 or more characters) that seals session cookies; without it one is made once in the home.")
 
@@ -50,6 +52,15 @@ class Settings(BaseSettings):
     cipher: Literal["sm4-gcm", "aes-256-gcm"] = Field("sm4-gcm", description="What encrypts personal data; what the other has encrypted stays readable.")
     crypto_provider: str = Field("software", description="`software`, or `package.module:factory` of a certified module's adapter (docs/security.md).")
     audit_heads: Path | None = Field(None, description="File outside the database to which the signed heads of the audit chain are appended; none: `audit.heads` in the home.")
+
+    @field_validator("zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):  # OSError: the name of a folder of zones
+            raise ValueError(f"没有“{value}”这个时区，应为 Asia/Shanghai 这样的名称") from None
+        return value
 
     @field_validator("session_key")
     @classmethod
@@ -135,10 +146,17 @@ def get_settings() -> Settings:
     """The settings of this process, read once.
 
     Raises:
-        YiwangError: YW-CONFIG-001 with the setting's name when a value is wrong.
+        YiwangError: YW-CONFIG-001 with the setting's name, and the file where it stands in one, when a value is wrong.
     """
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        raise YiwangError("YW-CONFIG-001", name="YIWANG_" + str(first["loc"][0]).upper(), detail=first["msg"]) from error
+        raise YiwangError("YW-CONFIG-001", name=_origin(str(first["loc"][0])), detail=first["msg"].removeprefix("Value error, ")) from error
+
+
+def _origin(setting: str) -> str:
+    """Where a setting's value comes from, as people find it: the environment's variable, or the line of ``yiwang.toml``."""
+    variable, set_here = f"YIWANG_{setting.upper()}", {name.upper(): value for name, value in os.environ.items()}
+    path = Path(set_here.get("YIWANG_HOME") or Settings.model_fields["home"].default) / "yiwang.toml"
+    return variable if variable in set_here or setting not in _from_file(path) else f"{path} 中的 {setting}"

@@ -12,7 +12,7 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from pipelines.definitions import JOB
 from pipelines.defs.resources import TOLD_TAG
-from pipelines.warehouse.books import failed_checks, latest_run
+from pipelines.warehouse.books import damage_of, failed_checks, latest_run
 
 _NO_SPACE = "No space left on device"
 
@@ -24,14 +24,16 @@ def execute(
 
     Raises:
         YiwangError: The step's own error; YW-RUN-005 with the severe checks that failed; YW-RUN-002 that names the step;
-            YW-RUN-007 for a full disk.
+            YW-RUN-007 for a full disk; YW-RUN-006 or YW-RUN-010 for a damaged working file.
     """
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     try:
         job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, tags={TOLD_TAG: "true", **tags}, run_config=quiet)
-    except YiwangError:
-        raise
     except Exception as error:
+        if damage := damage_of(settings, _chain(error)):
+            raise damage from error
+        if isinstance(error, YiwangError):
+            raise
         if _NO_SPACE in "".join(map(str, _chain(error))):
             raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
         if broken := failed_checks(settings, latest_run(settings)):
@@ -61,7 +63,7 @@ def named_errors(settings: Settings) -> Iterator[None]:
     except duckdb.Error as error:
         if _NO_SPACE in str(error):
             raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
-        raise YiwangError("YW-RUN-002", step=JOB, detail=str(error).splitlines()[0]) from error
+        raise damage_of(settings, [error]) or YiwangError("YW-RUN-002", step=JOB, detail=str(error).splitlines()[0]) from error
 
 
 @contextmanager

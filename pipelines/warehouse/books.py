@@ -1,8 +1,9 @@
 """The pipelines' books of runs, as the stages after the sync read and publish them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,6 +12,7 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from pipelines.sources.service import RunRef
 from pipelines.sources.types import COUNTS
+from pipelines.warehouse.damage import is_damaged, tells_damage
 
 
 @contextmanager
@@ -26,7 +28,8 @@ def mend(settings: Settings) -> None:
     """Puts away what a full disk or a crash of the machine left unreadable, so that a run can make it anew.
 
     The marts are derived from the warehouse and are simply built again; a warehouse that never got its first page is
-    too. Any other damaged warehouse is left to its owner.
+    too. Any other damaged warehouse is left to its owner. Damage behind the catalogue shows only where a run reads it
+    (:func:`damage_of`).
 
     Raises:
         YiwangError: YW-RUN-006 for a damaged warehouse.
@@ -37,12 +40,37 @@ def mend(settings: Settings) -> None:
         try:
             duckdb.connect(str(path)).close()
         except duckdb.Error as error:
-            if "not a valid DuckDB database file" not in str(error):
+            if not tells_damage(error):
                 continue  # held by another process, or the like: told where it is opened for work
             if path == settings.warehouse and path.stat().st_size:
                 raise YiwangError("YW-RUN-006", path=path) from error
-            path.unlink()
-            path.with_name(path.name + ".wal").unlink(missing_ok=True)
+            _put_away(path)
+
+
+def damage_of(settings: Settings, chain: Iterable[BaseException]) -> YiwangError | None:
+    """What to say of an error that comes from a damaged working file; damaged marts are put away for the next run.
+
+    Args:
+        settings: Home; nothing has its files open any more.
+        chain: An error and what it came from.
+
+    Returns:
+        YW-RUN-006 or YW-RUN-010 with the file; None where the error is none of damage, or of a file that is not ours.
+    """
+    if not any(map(tells_damage, chain)):
+        return None
+    for path, code in ((settings.warehouse, "YW-RUN-006"), (settings.marts, "YW-RUN-010")):
+        with suppress(duckdb.Error):
+            if path.is_file() and is_damaged(path, settings):
+                if path == settings.marts:
+                    _put_away(path)
+                return YiwangError(code, path=path)
+    return None
+
+
+def _put_away(path: Path) -> None:
+    path.unlink()
+    path.with_name(path.name + ".wal").unlink(missing_ok=True)
 
 
 def latest_run(settings: Settings) -> RunRef:
@@ -79,8 +107,10 @@ def failed_checks(settings: Settings, run: RunRef) -> list[str]:
 
 
 def is_published_as_it_stands(settings: Settings, published_run_id: str, as_of: datetime) -> bool:
-    """Whether a new build could only repeat the published one: no source changed since, and it stands on the same instant."""
+    """Whether a new build could only repeat the published one: no source changed since, it stands on the same instant, and the marts are there."""
     with warehouse(settings) as connection:
+        if not connection.execute("FROM duckdb_schemas() WHERE database_name = 'masked' AND schema_name = 'marts'").fetchall():
+            return False  # put away by mend()
         row = connection.execute(
             """
             SELECT count(*) FILTER (run_id = $published AND as_of = $as_of AND state = 'published'),

@@ -186,13 +186,15 @@ def status(home: Home = None) -> None:
 @app.command()
 @reports_errors
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出，供程序读取")] = False, sources: Sources = None, home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="以 JSON 输出，供程序读取")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="超过 1 GiB 的工作文件与快照也逐块读取")] = False,
+    sources: Sources = None, home: Home = None,
 ) -> None:
     """检查环境、文件、锁、版本和数据，并说明如何处理；有错误时退出码为 1。"""
     from pipelines.upkeep.doctor.service import examine
     from serving.cli.upkeep import print_findings, write_findings
 
-    findings = examine(settings_of(home), datetime.now(UTC), sources)
+    findings = examine(settings_of(home), datetime.now(UTC), sources, deep=deep)
     if as_json:
         write_findings(findings, sys.stdout)
     else:

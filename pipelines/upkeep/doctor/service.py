@@ -12,7 +12,7 @@ CHECKS: dict[str, Check] = {
     "python": machine.python, "packages": machine.packages, "processors": machine.processors, "memory": machine.memory, "disk": machine.disk,
     "home": files.home, "private": files.private, "sources": files.sources, "lock": files.lock,
     "warehouse": state.warehouse, "version": state.version, "digest_key": state.digest_key, "clock": state.clock,
-    "last_run": state.last_run, "leftovers": files.leftovers, "snapshot": state.snapshot,
+    "last_run": state.last_run, "blocks": state.blocks, "leftovers": files.leftovers, "snapshot": state.snapshot,
     "freshness": state.freshness_of_sources, "calendar": state.calendar, "alerts": files.alerts,
 }  # fmt: skip
 """Name → check, in the order in which people read them."""
@@ -20,7 +20,7 @@ IN_WAREHOUSE = ("warehouse", "version", "digest_key", "clock", "last_run")
 """Checks that open the warehouse, which its writer locks."""
 
 
-def examine(settings: Settings, now: datetime, sources: Path | None = None, checks: Iterable[str] = tuple(CHECKS)) -> list[Finding]:
+def examine(settings: Settings, now: datetime, sources: Path | None = None, checks: Iterable[str] = tuple(CHECKS), deep: bool = False) -> list[Finding]:
     """Everything that the doctor finds; at least one finding for each check. Changes nothing.
 
     Args:
@@ -28,8 +28,9 @@ def examine(settings: Settings, now: datetime, sources: Path | None = None, chec
         now: The moment of the examination.
         sources: Source configuration, ``sources.yml`` of the home when None.
         checks: Only these.
+        deep: Read files through however large they are.
     """
-    look = Look(settings, sources or settings.home / "sources.yml", now)
+    look = Look(settings, sources or settings.home / "sources.yml", now, deep)
     return [finding for name in checks for finding in _ask(name, look)]
 
 

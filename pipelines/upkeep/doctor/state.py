@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -13,9 +14,13 @@ from models.store.snapshots import SnapshotStore
 from pipelines.upkeep.doctor.types import Look, Says
 from pipelines.upkeep.freshness import freshness
 from pipelines.upkeep.home import VERSION, key_digest, noted, version_of
+from pipelines.warehouse.damage import is_damaged
 
 CALENDAR_DAYS = 60
 """Days before the end of the published work calendar from which the doctor says so."""
+
+READ_THROUGH = 1 << 30
+"""Bytes that the doctor reads through by itself (some 10 s)."""
 
 
 @contextmanager
@@ -125,6 +130,37 @@ def snapshot(look: Look) -> Iterator[Says]:
         yield "error", f"快照指针或当前快照已损坏，暂以 {kept[0].run_id} 代替", "请执行 yiwang run 重新发布。"
     else:
         yield "ok", f"快照 {kept[0].run_id}，数据截至 {kept[0].as_of.astimezone(ZoneInfo(look.settings.zone)):%Y-%m-%d %H:%M}"
+
+
+def blocks(look: Look) -> Iterator[Says]:
+    """Every block of the working files and of the snapshot in service is what was written."""
+    store = SnapshotStore(look.settings)
+    try:
+        kept = store.kept()
+    finally:
+        store.close()
+    remedies: dict[Path, tuple[str, str]] = {}
+    if look.holder is None:  # a run writes its working files
+        remedies[look.settings.warehouse] = "工作文件", "请恢复备份；或删除它后再次运行，数据会从数据源重新读取，来源已没有的记录和历史不再有。"
+        remedies[look.settings.marts] = "加工结果", "请删除它后再次运行，它会重新生成；已发布的数据不受影响。"
+    remedies |= {snapshot.path: ("快照", "请恢复备份；或删除它后再次运行，会重新发布。") for snapshot in kept[:1]}
+    there = [path for path in remedies if path.is_file() and (path != look.settings.warehouse or look.can_open)]
+    size = sum(path.stat().st_size for path in there)
+    if size > READ_THROUGH and not look.is_deep:
+        yield "ok", f"工作文件与快照共 {size / 2**30:.1f} GiB，未逐块读取（yiwang doctor --deep 会读）"
+        return
+    wrong = False
+    for path in there:
+        what, remedy = remedies[path]
+        try:
+            if is_damaged(path, look.settings):
+                wrong = True
+                yield "error", f"{what} {path} 已损坏", remedy
+        except duckdb.Error as error:
+            wrong = True
+            yield "warn", f"{what} {path} 打不开，未逐块读取：{str(error).splitlines()[0]}", "请关闭打开着它的程序，并检查权限和 duckdb 的版本。"
+    if not wrong:
+        yield "ok", f"工作文件与快照的 {size / 2**20:.0f} MiB 逐块读过，没有损坏"
 
 
 def freshness_of_sources(look: Look) -> Iterator[Says]:

@@ -40,11 +40,13 @@ class Look:
         settings: Home and settings.
         sources: Source configuration.
         now: The moment of the examination.
+        is_deep: Whether large files are read through as well.
     """
 
     settings: Settings
     sources: Path
     now: datetime
+    is_deep: bool = False
 
     @cached_property
     def holder(self) -> str | None:

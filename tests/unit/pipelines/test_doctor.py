@@ -198,6 +198,40 @@ def test_a_damaged_warehouse(settings: Settings) -> None:
     assert findings["version"].state == "warn" and findings["snapshot"].state == "ok"
 
 
+def flip(path: Path) -> None:
+    """Damage that opening does not show: a block in the middle of the file is not what was written."""
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 262_144] = bytes(byte ^ 0xFF for byte in content[middle : middle + 262_144])
+    path.write_bytes(content)
+
+
+def with_filler(path: Path) -> Path:
+    """The file with rows enough to have a middle."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS filler; CREATE TABLE filler.filler AS SELECT sha256(range::VARCHAR) AS s FROM range(50000)")
+    return path
+
+
+def test_damage_inside_a_file(settings: Settings) -> None:
+    file = settings.snapshots / json.loads((settings.snapshots / "current.json").read_text())["file"]
+    for path in (settings.warehouse, settings.marts, file):
+        whole = path.read_bytes()
+        flip(path if path == file else with_filler(path))
+        (found,) = examine(settings, NOW, checks=["blocks"])
+        assert found.state == "error" and str(path) in found.sentence and "删除" in found.remedy
+        path.write_bytes(whole)
+    settings.marts.write_bytes(settings.marts.read_bytes()[:50_000])
+    assert of(settings, "blocks").state == "error", "truncated"
+
+
+def test_large_files_are_read_through_on_demand(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.upkeep.doctor.state.READ_THROUGH", 1 << 20)
+    flip(with_filler(settings.warehouse))
+    assert "--deep" in of(settings, "blocks").sentence
+    assert examine(settings, NOW, checks=["blocks"], deep=True)[0].state == "error"
+
+
 def test_a_warehouse_of_a_newer_duckdb(settings: Settings) -> None:
     content = bytearray(settings.warehouse.read_bytes())
     content[12:20] = (9_999).to_bytes(8, "little")  # version number of the storage, behind checksum and magic bytes
