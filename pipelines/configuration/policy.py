@@ -7,8 +7,9 @@ wrote that file could read it anyway. What does not belong here: whether the fil
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,8 @@ _FILE_KEYS = ("ca_file",)
 """Keys beside ``location`` that name a file."""
 _BASE_KINDS = frozenset({"rest"})
 """Kinds to whose address a path may be added."""
-_OWN = (
-    "work", "snapshots", "dagster", "logs", "reports", "sources.versions", "sources.yml", "sources.log", "yiwang.toml", "run.lock", "digest.key", "session.key",
-    "digest.sha256", "home.json", ".sources.lock", "operational.db", "operational.db-wal", "operational.db-shm", "encryption.key", "audit.key",
-    "audit.heads", "history", "alerts",
-)  # fmt: skip
-"""Names in the home that belong to the platform."""
+_OFFERED = ("sample", "uploads")
+"""Folders of the home that are for sources; all else in it is the platform's, files that it does not have yet included."""
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -41,7 +38,7 @@ def refusals(
         folder: Folder to which locations are relative.
         allowed: Environment variables that may be named.
     """
-    kept = {(entry.get("kind", "file"), entry["location"]) for entry in current if isinstance(entry.get("location"), str)}
+    kept = _in_service(current)
     found = []
     for number, entry in enumerate(entries, start=1):
         place = f"第 {number} 个来源“{entry.get('name', '')}”"
@@ -79,33 +76,64 @@ def _address_refusal(kind: str, location: str) -> str | None:
     return None
 
 
+def guard(settings: Settings, entry: Mapping[str, Any], current: Sequence[Mapping[str, Any]]) -> Callable[[Path], bool] | None:
+    """What a source of an edited file may open, asked of the real path of each file when it is read; None: all that it names.
+
+    Args:
+        settings: Home and allowed folders.
+        entry: The source, as it is written.
+        current: Those of the file in service.
+    """
+    location = entry.get("location")
+    if entry.get("kind", "file") not in _PATH_KINDS or not isinstance(location, str) or ("file", location) in _in_service(current):
+        return None
+    home, roots = _real(settings.home), _roots(settings, location)
+    return lambda real: _is_allowed(home, roots, real)
+
+
+def _in_service(current: Sequence[Mapping[str, Any]]) -> set[tuple[Any, str]]:
+    return {(entry.get("kind", "file"), entry["location"]) for entry in current if isinstance(entry.get("location"), str)}
+
+
 def _path_refusal(settings: Settings, location: str, folder: Path) -> str | None:
     """Why files at a location may not be read through the page; None when they may."""
     if "://" in location or "\0" in location:
         return "只能是文件路径，不能是网络地址"
-    roots = roots_of(settings, folder)
-    leading = PLACEHOLDER.match(location)
-    if leading and (value := os.environ.get(leading.group(1))) and Path(value).is_absolute():
-        roots = [*roots, Path(value).resolve()]  # the operator set this folder for sources
+    home, roots = _real(settings.home), _roots(settings, location)
     pattern = Path(os.path.normpath(folder / PLACEHOLDER.sub(lambda match: os.environ.get(match.group(1), ""), location)))
     fixed, globbed = _split(pattern)
-    fixed = fixed.resolve()
-    if not any(fixed == root or fixed.is_relative_to(root) for root in roots):
+    fixed = _real(fixed)
+    if not _is_allowed(home, roots, fixed):
         return f"不在允许的目录内，可用的目录是 {'、'.join(str(root) for root in roots)}"
-    if _reaches_own(settings, fixed, globbed):
+    if not globbed and not os.path.isfile(fixed):  # a folder, or what may become one: all that is beneath it
+        globbed = ("**", "*")
+    if _reaches(home, fixed, globbed):
         return "会读到平台自己的文件，请写明存放数据的子目录"
     # a link inside an allowed folder may lead elsewhere
     for path in _matches(fixed, globbed):
-        real = path.resolve()
-        if not any(real.is_relative_to(root) for root in roots) or _is_own(settings, real):
+        if not _is_allowed(home, roots, _real(path)):
             return f"其中 {path.name} 指向允许的目录之外"
     return None
 
 
-def roots_of(settings: Settings, folder: Path) -> list[Path]:
-    """Folders whose files an edited file may read: the setting's, else the home and the folder of ``sources.yml``."""
-    listed = [Path(name).resolve() for name in settings.source_roots.split(os.pathsep) if name]
-    return listed or list(dict.fromkeys([settings.home.resolve(), folder.resolve()]))
+def _roots(settings: Settings, location: str) -> list[Path]:
+    """Folders whose files a location may name: those of the home that are for sources, and what the operator offers.
+
+    The operator offers folders by the setting, and by a variable that begins the location.
+    """
+    offered = [*_OFFERED, *(name for name in settings.source_roots.split(os.pathsep) if name)]
+    leading = PLACEHOLDER.match(location)
+    if leading and (value := os.environ.get(leading.group(1))) and Path(value).is_absolute():
+        offered.append(value)
+    return list(dict.fromkeys(_real(settings.home / name) for name in offered))
+
+
+def _is_allowed(home: Path, roots: Sequence[Path], real: Path) -> bool:
+    """Whether a real path lies in one of the folders; a folder that holds the home does not open the home."""
+    within = [root for root in roots if real.is_relative_to(root)]
+    if real.is_relative_to(home):
+        within = [root for root in within if root != home and root.is_relative_to(home)]
+    return bool(within)
 
 
 def _split(pattern: Path) -> tuple[Path, tuple[str, ...]]:
@@ -114,43 +142,26 @@ def _split(pattern: Path) -> tuple[Path, tuple[str, ...]]:
     return Path(*parts[:first]), parts[first:]
 
 
-def _own(settings: Settings) -> list[Path]:
-    home = settings.home.resolve()
-    return [home / name for name in _OWN]
-
-
-def _is_own(settings: Settings, path: Path) -> bool:
-    return any(path == own or path.is_relative_to(own) for own in _own(settings))
-
-
-def _reaches_own(settings: Settings, fixed: Path, globbed: Sequence[str]) -> bool:
-    """Whether the pattern is, or may come to match, something of the platform's own."""
-    if _is_own(settings, fixed):
-        return True
-    home = settings.home.resolve()
-    if not globbed or not home.is_relative_to(fixed):
-        return False
-    down = home.relative_to(fixed).parts  # from the fixed part to the home, each part of which the pattern would have to match
-    for number, part in enumerate(globbed):
+def _reaches(home: Path, fixed: Path, globbed: Sequence[str]) -> bool:
+    """Whether a pattern that begins above the home may come to match something in it."""
+    if not globbed or fixed == home or not home.is_relative_to(fixed):
+        return False  # the home itself is no allowed folder
+    down = home.relative_to(fixed).parts
+    for name, part in zip(down, globbed, strict=False):
         if part == "**":
             return True
-        if number < len(down):
-            if not fnmatch(down[number], part):
-                return False
-            continue
-        return any(fnmatch(name, part) for name in _OWN)
-    return False
+        if not fnmatch(name, part):
+            return False
+    return len(globbed) > len(down)
 
 
 def _matches(fixed: Path, globbed: Sequence[str], most: int = 100_000) -> Iterator[Path]:
-    if not globbed:
-        if fixed.exists():
-            yield fixed
-        return
-    for number, path in enumerate(fixed.glob("/".join(globbed))):
-        if number >= most:
-            return
-        yield path
+    if globbed:
+        yield from (path for path in islice(fixed.glob("/".join(globbed)), most) if os.path.isfile(path))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve() raises where links go in a circle
 
 
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

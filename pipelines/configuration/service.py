@@ -16,7 +16,7 @@ from models.domain.contracts import SUBJECT_TITLES, columns
 from models.domain.errors import YiwangError
 from models.domain.locations import shown, variables
 from models.domain.settings import Settings
-from pipelines.configuration.policy import refusals
+from pipelines.configuration.policy import guard, refusals
 from pipelines.sources.service import SourceFile, load_sources, preview
 
 MOST_ROWS = 200
@@ -69,7 +69,8 @@ def attempt(settings: Settings, text: str, folder: Path, name: str, subject: str
     source = next((source for source in file.sources if (source.name, source.subject) == (name, subject)), None)
     if source is None:
         raise YiwangError("YW-SERVE-006", what=f"来源 {name}/{subject}")
-    found = preview(settings, file, source, min(max(1, rows), MOST_ROWS))
+    may_read = None if current is None else guard(settings, entries(text)[file.sources.index(source)], entries(current))
+    found = preview(settings, file, source, min(max(1, rows), MOST_ROWS), may_read)
     titles = columns(source.contract)
     return {
         "source": name, "subject": subject, "fields": [{"field": field, "title": titles[field].title} for field in found.fields],

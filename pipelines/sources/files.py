@@ -9,7 +9,7 @@ spare the reading of the content, never the other way round.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -33,11 +33,16 @@ class DataFile(Part):
     path: Path
 
 
-def list_files(source_file: SourceFile, source: Source) -> list[DataFile]:
+def list_files(source_file: SourceFile, source: Source, may_read: Callable[[Path], bool] | None = None) -> list[DataFile]:
     """The files of the source in the order of their names.
 
+    Args:
+        source_file: Its folder is what locations are relative to.
+        source: The source.
+        may_read: As :attr:`Reading.may_read`.
+
     Raises:
-        YiwangError: YW-SYNC-002 where there is none, YW-SYNC-004 where a name cannot be written down.
+        YiwangError: YW-SYNC-002 where there is none, YW-SYNC-004 where a name cannot be written down or a file may not be read.
     """
     found = []
     for path in sorted(_paths(source_file, source)):
@@ -47,6 +52,10 @@ def list_files(source_file: SourceFile, source: Source) -> list[DataFile]:
             continue
         inside = path.is_relative_to(source_file.folder)
         shown = (path.relative_to(source_file.folder) if inside else path).as_posix()
+        if may_read is not None:
+            path = path.resolve()  # what is asked about is what is opened: a link that is put in its place later leads nowhere
+            if not may_read(path):
+                raise unreadable(DataFile(path=path, shown=shown), "指向允许的目录之外")
         file = DataFile(path=path, shown=shown, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
         try:
             shown.encode()

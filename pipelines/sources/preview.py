@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class Preview:
     unmapped: list[str]
 
 
-def preview(settings: Settings, source_file: SourceFile, source: Source, limit: int = 20) -> Preview:
+def preview(settings: Settings, source_file: SourceFile, source: Source, limit: int = 20, may_read: Callable[[Path], bool] | None = None) -> Preview:
     """Read the first rows of a source and map them.
 
     Works in a warehouse of its own in memory: neither the home's warehouse nor the source is changed, and what was
@@ -46,6 +47,7 @@ def preview(settings: Settings, source_file: SourceFile, source: Source, limit: 
         source_file: All sources, for columns that another subject of the same rows takes.
         source: The one to read.
         limit: Greatest number of rows read.
+        may_read: As :attr:`Reading.may_read`.
 
     Raises:
         YiwangError: YW-SYNC-…, as the sync would.
@@ -53,7 +55,7 @@ def preview(settings: Settings, source_file: SourceFile, source: Source, limit: 
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(":memory:", config=_config(settings, folder)) as connection:
         scratch = settings.model_copy(update={"home": Path(folder)})
         scratch.work.mkdir(parents=True)
-        reading = Reading(scratch, connection, source_file, source, limit=limit)
+        reading = Reading(scratch, connection, source_file, source, limit=limit, may_read=may_read)
         reading.scratch.mkdir()
         create_tables(connection)
         use_digest_key(scratch, connection)

@@ -55,7 +55,8 @@ class Load:
         rows: Gives the typed rows (the columns of :func:`mapping.package_columns`); called once.
         says: ``whole``: the rows are all that the parts hold. ``changes``: the rows are new versions beside what was read
             before. ``present``: as ``changes``, and each row is the one that its record has now, whatever its cursor says.
-            ``keys``: the rows hold keys only, those of all records that the parts still have.
+            ``keys``: the rows hold keys only, those of all records that the parts still have. ``aside``: the rows are all
+            that are set aside now; others leave the quarantine.
         position: Where an incremental reader goes on; JSON; None leaves the old one.
         unmapped: Columns that nothing maps.
         filled: Field → column that fills it, of all that the source has filled up to now: what the next sync is held to. None
@@ -66,7 +67,7 @@ class Load:
 
     parts: Sequence[Part]
     rows: Callable[[], Iterator[pa.RecordBatch]]
-    says: Literal["whole", "changes", "present", "keys"] = "whole"
+    says: Literal["whole", "changes", "present", "keys", "aside"] = "whole"
     position: Mapping[str, Any] | None = None
     unmapped: Sequence[str] = ()
     filled: Mapping[str, str] | None = None
@@ -86,6 +87,7 @@ class Reading:
         position: Where the last sync of an incremental reader stopped; None when it begins, or begins anew because the
             settings by which it reads have changed.
         limit: The reader may stop after so many rows (a dry run); None for all.
+        may_read: Whether a file may be opened, asked of its real path (a dry run for a page); None: all may.
     """
 
     settings: Settings
@@ -94,6 +96,7 @@ class Reading:
     source: Source
     position: Mapping[str, Any] | None = None
     limit: int | None = None
+    may_read: Callable[[Path], bool] | None = None
     _digest: list[str] = field(default_factory=list, repr=False)
     _known: list[dict[str, str]] = field(default_factory=list, repr=False)
 

@@ -13,7 +13,7 @@ from tests.support.catalogue import LOST, publish_with_catalogue
 
 Open = Callable[..., tuple[Page, object]]
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-FILE = "# what the city sends\nsources:\n- name: hall\n  subject: case\n  location: inbox/*.csv\n"
+FILE = "# what the city sends\nsources:\n- name: hall\n  subject: case\n  location: uploads/*.csv\n"
 PAGES = ["/catalogue", "/catalogue/tables/marts.fct_case", "/catalogue/lineage", "/catalogue/partitions?table=marts.fct_certificate&source=city", "/sources", "/sources/edit", "/sources/entry/0"]
 
 
@@ -22,8 +22,8 @@ def desk(serve, tmp_path_factory: pytest.TempPathFactory):  # noqa: ANN201 - a s
     """A server whose snapshot has a catalogue and whose home has a source."""
     settings = Settings(home=tmp_path_factory.mktemp("catalogue"))
     publish_with_catalogue(settings)
-    (settings.home / "inbox").mkdir()
-    (settings.home / "inbox" / "cases.csv").write_text("办件编号,收件时间,联系人手机号码,多余\nA-1,2026-06-01 09:00,13800138000,x\nA-2,2026年13月,13900139000,y\n", encoding="utf-8")
+    (settings.home / "uploads").mkdir()
+    (settings.home / "uploads" / "cases.csv").write_text("办件编号,收件时间,联系人手机号码,多余\nA-1,2026-06-01 09:00,13800138000,x\nA-2,2026年13月,13900139000,y\n", encoding="utf-8")
     (settings.home / "sources.yml").write_text(FILE, encoding="utf-8")
     return serve(settings, YIWANG_DEV="1")
 

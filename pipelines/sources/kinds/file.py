@@ -49,7 +49,7 @@ class FileSource(Source):
         """
         for left in chain(reading.scratch.glob("*.rows"), reading.scratch.glob("*.utf8")):  # by a kill
             left.unlink()
-        listed = list_files(reading.source_file, self)
+        listed = list_files(reading.source_file, self, reading.may_read)
         files = changed_files(reading, self, listed)
         gone = gone_files(reading, self, listed) if self.vanished == "delete" else []
         if not files and not gone:

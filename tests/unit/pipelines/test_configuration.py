@@ -8,7 +8,11 @@ import yaml
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
+from pipelines.configuration import service
 from pipelines.configuration.service import attempt, check, entries, summary
+from pipelines.sources.config import SourceFile
+from pipelines.sources.files import list_files
+from pipelines.sources.kinds.file import FileSource
 
 Check = Callable[..., list[str]]
 
@@ -16,8 +20,8 @@ Check = Callable[..., list[str]]
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
-    (home / "inbox").mkdir(parents=True)
-    (home / "inbox" / "cases.csv").write_text("办件编号,收件时间,联系人手机号码,多余\nA-1,2026-06-01,13800138000,x\nA-2,2026年13月,13900139000,y\n", encoding="utf-8")
+    (home / "uploads").mkdir(parents=True)
+    (home / "uploads" / "cases.csv").write_text("办件编号,收件时间,联系人手机号码,多余\nA-1,2026-06-01,13800138000,x\nA-2,2026年13月,13900139000,y\n", encoding="utf-8")
     (home / "work").mkdir()
     (home / "digest.key").write_text("a secret of the platform")
     (tmp_path / "outside").mkdir()
@@ -41,7 +45,7 @@ def file(*sources: dict[str, object]) -> str:
 
 
 def test_a_good_file_has_no_fault(page: Check) -> None:
-    assert page({"location": "inbox/*.csv"}) == []
+    assert page({"location": "uploads/*.csv"}) == []
 
 
 def test_every_fault_is_told_with_source_and_field(home: Path) -> None:
@@ -67,34 +71,74 @@ def test_what_is_no_configuration_is_told_in_a_sentence(home: Path, text: str) -
 
 @pytest.mark.parametrize(
     "location",
-    ["/etc/passwd", "../outside/cases.csv", "inbox/../../outside/*.csv", "/etc/*", "/**/passwd", "~root/x.csv", "inbox/../../*/cases.csv", "file:///etc/passwd", "https://evil.example/x.csv", "s3://bucket/x.parquet"],
+    ["/etc/passwd", "../outside/cases.csv", "uploads/../../outside/*.csv", "/etc/*", "/**/passwd", "~root/x.csv", "uploads/../../*/cases.csv", "file:///etc/passwd", "https://evil.example/x.csv", "s3://bucket/x.parquet"],
 )
 def test_files_outside_the_folders_are_refused(page: Check, location: str) -> None:
     found = page({"location": location, "format": "csv"})
-    if location.startswith("~"):
-        assert found == []  # nothing expands it: a file of that name in the home
-        return
     assert len(found) == 1 and "location" in found[0] and ("不在允许的目录内" in found[0] or "不能是网络地址" in found[0] or "平台自己的文件" in found[0])
 
 
-@pytest.mark.parametrize("location", ["digest.key", "work/warehouse.duckdb", "**/*", "*", "*.key", "./digest.key", "inbox/../session.key", "w*/*.duckdb", "[a-z]*/x.csv", "sources.yml", "{home}/yiwang.toml", "{home}/**/*.csv"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        ".", "./", "..", "**/*", "*", "*.csv", "digest.key", "./digest.key", "*.key", "work", "work/warehouse.duckdb", "uploads/../session.key", "w*/*.duckdb", "[a-z]*/x.csv", "sources.yml",
+        "a file that a later version has", "{home}/yiwang.toml", "{home}/**/*.csv", "{home}", "{home}/..", "~/x.csv",
+    ],
+)  # fmt: skip
 def test_the_platforms_own_files_are_refused(page: Check, home: Path, location: str) -> None:
     (found,) = page({"location": location.format(home=home), "format": "csv"})
+    assert "不在允许的目录内" in found and str(home / "uploads") in found
+
+
+@pytest.mark.parametrize("location", ["/", "/**", "{above}", "{above}/**/*.csv", "{above}/*/x*.csv", "{above}/h*/work/*"])
+def test_a_folder_that_holds_the_home_does_not_open_it(page: Check, home: Path, location: str) -> None:
+    (found,) = page({"location": location.format(above=home.parent), "format": "csv"}, source_roots=f"/:{home.parent}:{home}")
     assert "平台自己的文件" in found
+    for own in (home, home / "work" / "x.csv", home / "uploads" / ".." / "digest.key"):
+        assert page({"location": str(own)}, source_roots=f"/:{home.parent}:{home}") != []
 
 
-@pytest.mark.parametrize("location", ["*.csv", "inbox/**/*.csv", "inbox/cases.csv", "{home}/inbox/*", "later/*.parquet"])
-def test_files_of_the_home_may_be_read(page: Check, home: Path, location: str) -> None:
-    assert page({"location": location.format(home=home), "format": "csv"}) == []
+@pytest.mark.parametrize("location", ["uploads", "sample/*.parquet", "uploads/*.csv", "uploads/**/*.csv", "uploads/cases.csv", "{home}/uploads/*", "uploads/later/*.parquet", "{home}/../outside/*.csv", "../outside", "../*.csv"])
+def test_what_is_for_sources_may_be_read(page: Check, home: Path, location: str) -> None:
+    roots = str(home.parent / "outside") if "outside" in location else str(home.parent)
+    assert page({"location": location.format(home=home), "format": "csv"}, source_roots=roots) == []
+    assert page({"location": "inbox/*.csv"}) != [] and page({"location": "inbox/*.csv"}, source_roots="inbox") == []
 
 
-def test_a_link_that_leads_outside_is_refused(page: Check, home: Path) -> None:
-    (home / "inbox" / "passwd.csv").symlink_to("/etc/passwd")
-    (home / "elsewhere").symlink_to(home.parent / "outside")
-    (home / "inbox" / "key.csv").symlink_to(home / "digest.key")
-    for location in ("inbox/passwd.csv", "inbox/*.csv", "elsewhere/cases.csv", "elsewhere/*.csv", "inbox/key.csv"):
-        (found,) = page({"location": location})
-        assert "不在允许的目录内" in found or "允许的目录之外" in found or "平台自己的文件" in found, location
+LINKED = ["uploads/passwd.csv", "uploads/*.csv", "uploads", "uploads/.", "uploads/elsewhere/cases.csv", "uploads/elsewhere/*.csv", "uploads/*/cases.csv", "uploads/elsewhere", "uploads/key.csv"]
+
+
+@pytest.mark.parametrize("location", LINKED)
+def test_a_link_that_leads_outside_is_refused(page: Check, home: Path, location: str) -> None:
+    (home / "uploads" / "passwd.csv").symlink_to("/etc/passwd")
+    (home / "uploads" / "elsewhere").symlink_to(home.parent / "outside")
+    (home / "uploads" / "key.csv").symlink_to(home / "digest.key")
+    (home / "uploads" / "circle").symlink_to("circle")
+    (found,) = page({"location": location})
+    assert "不在允许的目录内" in found or "允许的目录之外" in found
+
+
+@pytest.mark.parametrize("location", ["uploads", "uploads/*.csv", "uploads/cases.csv"])
+def test_a_link_that_comes_between_check_and_reading_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch, location: str) -> None:
+    def check_then_link(*_: object) -> list[str]:
+        (home / "uploads" / "cases.csv").unlink()
+        (home / "uploads" / "cases.csv").symlink_to("/etc/passwd")
+        return []
+
+    text = file({"location": location})
+    monkeypatch.setattr(service, "check", check_then_link)
+    with pytest.raises(YiwangError, match="允许的目录之外") as caught:
+        attempt(Settings(home=home), text, home, "city", "case", current="")
+    assert "root" not in caught.value.message
+
+
+def test_what_was_checked_is_what_is_opened(home: Path) -> None:
+    """A link within the folder is followed to the file that was looked at, whatever becomes of the link."""
+    link = home / "uploads" / "link.csv"
+    link.symlink_to(home / "uploads" / "cases.csv")
+    source = FileSource(name="city", subject="case", location="uploads/link.csv")
+    (listed,) = list_files(SourceFile(sources=[source], folder=home), source, lambda real: True)
+    assert (listed.path, listed.shown) == (home / "uploads" / "cases.csv", "uploads/link.csv")
 
 
 def test_the_operator_offers_other_folders(page: Check, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +163,7 @@ def test_secret_variables_are_refused(page: Check, monkeypatch: pytest.MonkeyPat
     if name != "YIWANG_API_TOKENS":
         monkeypatch.setenv(name, "the value of a secret variable, long enough")
     value: object = f"${{{name}}}/cases.csv"
-    found = page({"location": "inbox/cases.csv"} | {place: {"case_number": value} if place == "fields" else value})
+    found = page({"location": "uploads/cases.csv"} | {place: {"case_number": value} if place == "fields" else value})
     assert any(name in fault and "不能使用环境变量" in fault for fault in found)
     assert "the value of" not in str(found)
 
@@ -147,11 +191,11 @@ def test_other_keys_that_name_files_are_held_to_the_folders(page: Check, monkeyp
     source = {"kind": "rest", "location": "${YIWANG_SOURCE_API}"}
     assert any("ca_file" in fault for fault in page(source | {"ca_file": "/etc/shadow"}))
     assert any("ca_file" in fault for fault in page(source | {"ca_file": "digest.key"}))
-    assert not any("ca_file" in fault for fault in page(source | {"ca_file": "inbox/ca.pem"}))
+    assert not any("ca_file" in fault for fault in page(source | {"ca_file": "uploads/ca.pem"}))
 
 
 def test_a_dry_run_shows_masked_rows_and_what_becomes_of_the_rest(home: Path) -> None:
-    found = attempt(Settings(home=home), file({"location": "inbox/*.csv"}), home, "city", "case", current="")
+    found = attempt(Settings(home=home), file({"location": "uploads/*.csv"}), home, "city", "case", current="")
     assert [row["case_number"] for row in found["rows"]] == ["A-1"]
     assert {field["field"]: field["title"] for field in found["fields"]}["case_number"] == "办件编号"
     assert "13800138000" not in str(found) and "13900139000" not in str(found)
@@ -166,9 +210,9 @@ def test_a_dry_run_keeps_to_the_policy_and_names_missing_columns(home: Path) -> 
     with pytest.raises(YiwangError, match="不在允许的目录内"):
         attempt(settings, file({"location": "/etc/passwd", "format": "csv"}), home, "city", "case", current="")
     with pytest.raises(YiwangError, match="缺少列 没有这列"):
-        attempt(settings, file({"location": "inbox/*.csv", "fields": {"matter_code": "没有这列"}}), home, "city", "case", current="")
+        attempt(settings, file({"location": "uploads/*.csv", "fields": {"matter_code": "没有这列"}}), home, "city", "case", current="")
     with pytest.raises(YiwangError, match="city/review"):
-        attempt(settings, file({"location": "inbox/*.csv"}), home, "city", "review", current="")
+        attempt(settings, file({"location": "uploads/*.csv"}), home, "city", "review", current="")
 
 
 def test_the_summary_keeps_placeholders_and_hides_passwords() -> None:

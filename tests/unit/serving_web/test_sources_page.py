@@ -20,15 +20,15 @@ from tests.support.server import running
 
 TOKENS = {"viewer": "a token of a viewer", "operator": "a token of an operator", "administrator": "a token of an administrator"}
 API_TOKENS = ",".join(f"the-{role}:{role}:{hashlib.sha256(token.encode()).hexdigest()}" for role, token in TOKENS.items())
-FILE = "sources:\n# the hall\n- name: hall\n  subject: case\n  location: inbox/*.csv\n"
+FILE = "sources:\n# the hall\n- name: hall\n  subject: case\n  location: uploads/*.csv\n"
 EVIL = "</textarea><script>window.hurt=1</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     home = tmp_path / "home"
-    (home / "inbox").mkdir(parents=True)
-    (home / "inbox" / "cases.csv").write_text(f"办件编号,收件时间,{EVIL}\nA-1,2026-06-01,1\nA-2,{EVIL},2\n", encoding="utf-8")
+    (home / "uploads").mkdir(parents=True)
+    (home / "uploads" / "cases.csv").write_text(f"办件编号,收件时间,{EVIL}\nA-1,2026-06-01,1\nA-2,{EVIL},2\n", encoding="utf-8")
     (home / "sources.yml").write_text(FILE, encoding="utf-8")
     return Settings(home=home, api_tokens=SecretStr(API_TOKENS))
 
@@ -141,18 +141,18 @@ def test_a_draft_is_checked_tried_and_saved(server: httpx.Client, settings: Sett
 
 def test_one_entry_is_edited_as_a_form_and_the_rest_stays(client: httpx.Client, settings: Settings) -> None:
     hidden = opened(client, "/sources/entry/0")
-    form = {**hidden, "name": "hall", "subject": "case", "location": "inbox/*.csv", "owner": "大厅", "rest": "fields: {matter_code: 收件时间}", "action": "save"}
+    form = {**hidden, "name": "hall", "subject": "case", "location": "uploads/*.csv", "owner": "大厅", "rest": "fields: {matter_code: 收件时间}", "action": "save"}
     assert client.post("/sources/entry/0", data=form).status_code == 303
     text = (settings.home / "sources.yml").read_text()
     assert "# the hall" in text and "owner: 大厅" in text and "matter_code: 收件时间" in text
     hidden = opened(client, "/sources/entry/new")
-    answer = client.post("/sources/entry/new", data={**hidden, "name": "more", "subject": "review", "location": "inbox/*.csv", "rest": "", "action": "save"})
+    answer = client.post("/sources/entry/new", data={**hidden, "name": "more", "subject": "review", "location": "uploads/*.csv", "rest": "", "action": "save"})
     assert answer.status_code == 303 and (settings.home / "sources.yml").read_text().startswith(text.rstrip("\n"))
     assert client.get("/sources/entry/9").status_code == 404 and client.get("/sources/entry/x").status_code == 404
 
 
 def test_a_wrong_file_is_told_in_sentences_and_not_saved(client: httpx.Client, settings: Settings) -> None:
-    answer = post(client, FILE + "  bogus: 1\n- name: b\n  subject: nothing\n  location: x.csv\n", "save")
+    answer = post(client, FILE + "  bogus: 1\n- name: b\n  subject: nothing\n  location: uploads/x.csv\n", "save")
     assert answer.status_code == 422
     first, second = alerts(answer)
     assert first == "第 1 个来源“hall”的 bogus：没有这个设置" and second.startswith("第 2 个来源“b”的 subject：没有“nothing”这个主题")
@@ -166,7 +166,7 @@ def test_nobodys_change_is_overwritten(client: httpx.Client, settings: Settings)
     (settings.home / "sources.yml").write_text(FILE + "# by somebody else\n")
     answer = client.post("/sources/edit", data={**hidden, "text": FILE + "# mine\n", "action": "save"})
     assert answer.status_code == 409 and "已被他人修改" in alerts(answer)[0] and "# mine" in answer.text
-    form = client.post("/sources/entry/0", data={**hidden, "name": "hall", "subject": "case", "location": "inbox/*.csv", "action": "save"})
+    form = client.post("/sources/entry/0", data={**hidden, "name": "hall", "subject": "case", "location": "uploads/*.csv", "action": "save"})
     assert form.status_code == 409
     assert (settings.home / "sources.yml").read_text() == FILE + "# by somebody else\n"
 

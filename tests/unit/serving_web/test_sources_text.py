@@ -14,7 +14,7 @@ as_of: 2026-06-30   # a day
 sources:
 - name: city        # the hall's export
   subject: case
-  location: "inbox/*.csv"
+  location: "uploads/*.csv"
   fields:
     case_number: BJBH   # their number
     channel_code: {column: QD, codes: {窗口: "1", 未知: ""}}
