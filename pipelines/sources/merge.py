@@ -86,9 +86,9 @@ def merge_rows(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRe
     try:
         connection.execute("CREATE OR REPLACE TEMP TABLE _files (file_id INTEGER, path VARCHAR)")
         connection.executemany("INSERT INTO _files VALUES (?, ?)", [file[:2] for file in manifest.files])
-        if manifest.says == "keys":
+        if manifest.says in ("keys", "aside"):
             counts = dict.fromkeys(COUNTS[1:], 0)
-            _forget_vanished(connection, source, run, rows)
+            _forget_vanished(connection, source, run, rows, manifest.says)
         else:
             counts = _merge_records(connection, source, run, rows, manifest.says)
             counts["quarantined"] = _set_aside(connection, source, run, rows, manifest)
@@ -251,14 +251,15 @@ def _delete_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run:
     return vanished
 
 
-def _forget_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str) -> None:
+def _forget_vanished(connection: duckdb.DuckDBPyConnection, source: Source, run: RunRef, rows: str, says: str) -> None:
     """Take out of the quarantine the records that the package's parts, whose keys it holds, do not have any more.
 
-    A row that was set aside without a readable key is known by all of its columns, not by its key: it stays.
+    A row that was set aside without a readable key is known by all of its columns, not by its key: it stays, unless the
+    package holds whatever is set aside.
     """
-    replaced = (
-        f"source = {literal(source.name)} AND subject = {literal(source.subject)} AND file IN (SELECT path FROM _files) "
-        f"AND record_hash <> md5(raw) AND record_hash NOT IN (SELECT coalesce(_record_hash, {record_hash(source)}) FROM {rows})"
+    replaced = f"source = {literal(source.name)} AND subject = {literal(source.subject)} AND "
+    replaced += f"record_hash NOT IN (SELECT _record_hash FROM {rows} WHERE _record_hash IS NOT NULL)" if says == "aside" else (
+        f"file IN (SELECT path FROM _files) AND record_hash <> md5(raw) AND record_hash NOT IN (SELECT coalesce(_record_hash, {record_hash(source)}) FROM {rows})"
     )
     keep_versions(connection, QUARANTINE, run.run_seq, replaced)
     connection.execute(f"DELETE FROM raw.{QUARANTINE} WHERE {replaced}")

@@ -60,16 +60,60 @@ def test_counts_from_sync_to_sync(home: SyncHome, server: RestServer) -> None:
     home.configure(source)
     count = home.one()
     assert numbers(count) == {"rows_read": 23, "inserted": 22, "quarantined": 1} and count.unmapped == ("more.x",)
-    assert numbers(home.one()) == {"rows_read": 3, "unchanged": 2, "quarantined": 1}  # the last second, and one that states no time
+    assert numbers(home.one()) == {}  # all is read again, since one record that is set aside states no time
     server.records[7]["updated_at"] = "2026-03-02T00:00:00Z"
     server.records[0] |= {"updated_at": "2026-03-02T00:00:01Z", "gone": "1"}
     server.records[1] |= {"updated_at": "2026-03-02T00:00:02Z", "manager": {"name": "李四"}}
-    server.records[2] |= {"manager": {"name": "不提时间"}}  # changed without a time of change: beyond what the source says
-    assert numbers(home.one()) == {"rows_read": 5, "inserted": 1, "updated": 1, "deleted": 1, "unchanged": 2}
+    assert numbers(home.one()) == {"rows_read": 3, "inserted": 1, "updated": 1, "deleted": 1}
     assert home.rows("SELECT count(*) FROM raw.quarantine") == [0]
+    server.records[2] |= {"manager": {"name": "不提时间"}}  # changed without a time of change: beyond what the source says
+    assert numbers(home.one()) == {}
     assert stored(home) == ids(server)[1:]
     home.configure(rest(server, commit_rows=1000, deleted="gone"))  # all again
     assert numbers(home.one()) == {"rows_read": 23, "updated": 1, "unchanged": 22}
+
+
+@pytest.mark.parametrize("paging", ["page", "offset", "keyset"])
+def test_what_is_set_aside_comes_in_once_it_is_mended(home: SyncHome, server: RestServer, paging: str) -> None:
+    for record in server.records:
+        record["gone"] = "0"
+    server.records[7]["gone"] = server.records[9]["gone"] = "?"
+    home.configure(rest(server, paging, since="since", deleted="gone"))
+    assert numbers(home.one()) == {"rows_read": 23, "inserted": 21, "quarantined": 2}
+    server.requests.clear()
+    assert numbers(home.one()) == {}  # what is read again to be sure is no news
+    assert server.requests[0][2]["since"] == "2026-03-01T08:00:06+08:00"
+    server.records[7]["gone"] = "0"  # its time stays
+    assert numbers(home.one()) == {"rows_read": 1, "inserted": 1}
+    del server.records[9]  # mended or gone, it is no longer set aside
+    home.sync()
+    assert home.rows("SELECT count(*) FROM raw.quarantine") == [0] and stored(home) == ids(server)
+    server.requests.clear()
+    home.sync()
+    assert server.requests[0][2]["since"] == "2026-03-01T08:00:21+08:00"
+
+
+def test_a_time_that_is_mended_to_the_past_comes_in(home: SyncHome, server: RestServer) -> None:
+    server.records[4]["updated_at"] = "2026-13-01"
+    home.configure(rest(server, "page", since="since"))
+    assert numbers(home.one()) == {"rows_read": 23, "inserted": 22, "quarantined": 1}
+    server.records[4]["updated_at"] = "2026-02-01T00:00:00+08:00"
+    assert numbers(home.one()) == {"rows_read": 1, "inserted": 1}
+    assert home.rows("SELECT count(*) FROM raw.quarantine") == [0]
+
+
+def test_a_keyset_ends_where_records_have_no_time(home: SyncHome, server: RestServer) -> None:
+    server.records[20]["updated_at"] = server.records[3]["updated_at"] = None
+    home.configure(rest(server, "keyset"))
+    assert numbers(home.one()) == {"rows_read": 23, "inserted": 21, "quarantined": 2}
+    assert "没有时间" in home.rows("SELECT reason FROM raw.quarantine")[0]
+    server.records.append({"id": "D", "manager": {"name": "李四"}, "updated_at": "2026-03-02T00:00:00+08:00"})
+    assert numbers(home.one()) == {"rows_read": 1, "inserted": 1}
+    server.records[20]["updated_at"] = server.records[3]["updated_at"] = "2026-03-01T08:00:09+08:00"
+    assert numbers(home.one()) == {"rows_read": 2, "inserted": 2}
+    server.records = [{"id": f"N{number}", "updated_at": None} for number in range(9)]  # first or last: nobody knows
+    with pytest.raises(YiwangError, match="无法翻页"):
+        home.sync()
 
 
 def test_vanished_records_go_only_after_a_whole_listing(home: SyncHome, server: RestServer) -> None:

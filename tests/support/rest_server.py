@@ -49,7 +49,7 @@ class RestServer:
     """The interface.
 
     Attributes:
-        records: What it holds, in the order in which it lists them (``keyset`` lists them by time and id).
+        records: What it holds, in the order in which it lists them (``keyset`` lists them by time and id, those without time last).
         faults: Number of the request (from 1) → what is done in its place.
         before: Called with the number of each request before it is answered: the place to change the records.
         paging: As the key of a source.
@@ -82,9 +82,8 @@ class RestServer:
         chosen = [record for record in self.records if str(record.get("updated_at", "")) >= since]
         extra: dict[str, Any] = {"total": len(chosen)} if self.total else {}
         if self.paging == "keyset":
-            chosen.sort(key=lambda record: (record["updated_at"], record["id"]))
-            after = (since, params.get("after", ""))
-            chosen = [record for record in chosen if (record["updated_at"], record["id"]) > after]
+            place = {record["id"]: (record["updated_at"] or "~", record["id"]) for record in chosen}  # nulls last
+            chosen = sorted((record for record in chosen if place[record["id"]] > (since, params.get("after", ""))), key=lambda record: place[record["id"]])
             return chosen[:size], {}, None
         if self.paging == "cursor":  # a position in the order of ids
             chosen = sorted((record for record in chosen if record["id"] > params.get("cursor", "")), key=lambda record: record["id"])

@@ -218,11 +218,13 @@ class Keyset(Paging):
         return {str(self.since): place["time"], self.after_id: place["id"]} if place else {}
 
     def after(self, place: Place, reply: Reply, largest: int) -> Place | None:
-        """Behind the last record, until the flag or an empty page."""
+        """Behind the last record, until the flag, an empty page or a record without time."""
         if not reply.records or self.is_last(reply):
             return None
         last = reply.records[-1]
         time, key = at(last, str(self.time)), at(last, str(self.id))
+        if not time and key and (place or any(at(record, str(self.time)) for record in reply.records)):
+            return None  # what has no time is sorted last: nothing can be asked for behind it
         if not isinstance(time, str) or not isinstance(key, str) or not time or not key:
             raise ValueError(f"的记录缺少 {self.time} 或 {self.id}，无法翻页，请检查 paging 的 time 与 id")
         return {"time": str(time), "id": str(key)}

@@ -2,7 +2,8 @@
 
 The **watermark** is the instant up to which everything was read. It moves only when a listing was read to its end, to
 the latest time of change read, but never past the server's time at the listing's beginning: what changes while the
-list is read belongs to the next listing. What does not belong here: requests, paging, and how columns are mapped.
+list is read belongs to the next listing. While records are set aside, the list is asked for from the earliest of them,
+or from its beginning where one has no readable time. What does not belong here: requests, paging, and how columns are mapped.
 """
 
 # ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
@@ -17,14 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.domain.errors import YiwangError
+from pipelines.sources.databases.incremental import news
 from pipelines.sources.http.client import Answer, Client, Final, Passing, Request
 from pipelines.sources.http.listing import Listing, Resume
-from pipelines.sources.http.paging import Place, Reply
+from pipelines.sources.http.paging import Keyset, Place, Reply
 from pipelines.sources.http.records import Ambiguous, Broken, at, is_empty, parse, table
 from pipelines.sources.http.since import micros, step_back
-from pipelines.sources.mapping import used_columns
+from pipelines.sources.mapping import origins, used_columns
 from pipelines.sources.reading import Load, Reading
 from pipelines.sources.store import literal, name
+from pipelines.sources.typing_sql import typed as typed_sql
 
 if TYPE_CHECKING:
     from pipelines.sources.kinds.rest import RestSource
@@ -58,6 +61,9 @@ class Reader:
     secrets: frozenset[str]
     now: int
     _watermark: int | None = field(default=None, init=False)
+    _from: int | None = field(default=None, init=False)
+    _is_again: bool = field(default=False, init=False)
+    _aside: list[pa.Table] = field(default_factory=list, init=False)
     _began: int | None = field(default=None, init=False)
     _top: int | None = field(default=None, init=False)
     _last: int | None = field(default=None, init=False)
@@ -69,14 +75,19 @@ class Reader:
     def loads(self) -> Iterator[Load]:
         """See :meth:`Source.loads`."""
         position = self.reading.position or {}
-        self._watermark = position.get("watermark")
+        self._watermark = self._from = position.get("watermark")
+        if self.source.since and self._watermark is not None and self.reading.limit is None:
+            self._from, self._is_again = self._earliest(self._watermark)
         resume = None
         if (open_listing := position.get("listing")) and self.source.vanished == "keep":
             resume = Resume(open_listing["place"], open_listing["marks"], open_listing["largest"])
             self._began, self._top, self._until = (open_listing[key] for key in ("began", "top", "until"))
+            self._from = open_listing.get("from", self._watermark)  # places count from there
         elif self.source.until:
             self._until = self.source.until.text(step_back(self.now, None), self.source.zone)
         yield from self._listing(resume)
+        if self._is_again and resume is None and self._some_left():
+            yield Load(parts=[self._part()], rows=self._aside_rows, says="aside")
         if self.source.vanished == "keep" or self.reading.limit is not None:
             return
         if self._some_vanished():  # or moved, while the list was read, from a page not yet read to one already read
@@ -116,13 +127,19 @@ class Reader:
             except Broken as error:
                 self.client.fail(str(error))
             available = dict.fromkeys(batch.schema.names, "VARCHAR")
+            batch = self._with_faults(batch, records) if is_end else batch
             self.reading.check(available, part.shown)
             unmapped = self._unmapped(batch, available)
             with self._zone():
                 typed = list(self.reading.mapped(part, available, iter([batch]), self._rows + 1))
             self._rows += len(records)
             self._columns |= available
-            self._note(pa.Table.from_batches(typed).sort_by("_file_row"))
+            rows = pa.Table.from_batches(typed)
+            self._note(rows.sort_by("_file_row"))
+            if self._is_again:
+                self._aside.append(rows.filter(pc.is_valid(rows["_reason_code"])))
+                with self._zone():
+                    typed = list(news(self.reading.connection, self.source, typed, "changes"))
         missing = self.reading.missing(self._columns) if self._rows >= _TELLING else []
         filled = self.reading.filled(self._columns) if self._columns else None
         return Load(parts=[part], rows=lambda: iter(typed), says="changes", position=self._position(reached, is_end), unmapped=unmapped, filled=filled, missing=missing)
@@ -137,7 +154,7 @@ class Reader:
         if reached is None:
             return None
         listing = {"place": self._without_secrets(reached.place), "marks": list(reached.marks), "largest": reached.largest}
-        return {"watermark": self._watermark, "listing": listing | {"began": self._began, "top": self._top, "until": self._until}}
+        return {"watermark": self._watermark, "listing": listing | {"from": self._from, "began": self._began, "top": self._top, "until": self._until}}
 
     def _without_secrets(self, place: Place) -> Place:
         if "url" not in place:
@@ -194,9 +211,9 @@ class Reader:
 
     def _since(self) -> str | int | None:
         assert self.source.since is not None  # noqa: S101 - the caller looked
-        if self._watermark is None:
+        if self._from is None:
             return self.source.since.first
-        return self.source.since.text(step_back(self._watermark, self.source.look_back), self.source.zone)
+        return self.source.since.text(step_back(self._from, self.source.look_back), self.source.zone)
 
     def _read(self, answer: Answer) -> Reply:
         try:
@@ -246,6 +263,41 @@ class Reader:
             seen = pa.concat_tables(self._keys)
             numbers = pa.array(range(1, len(seen) + 1), pa.int64())
             yield from seen.set_column(seen.schema.get_field_index("_file_row"), "_file_row", numbers).to_batches()
+
+    def _earliest(self, watermark: int) -> tuple[int | None, bool]:
+        """From when to read, so that what is set aside is read again; None: from the beginning. And whether anything is."""
+        source, connection = self.source, self.reading.connection
+        aside = f"raw.quarantine WHERE source = {literal(source.name)} AND subject = {literal(source.subject)}"
+        keys = [key for (key,) in connection.execute(f"SELECT DISTINCT unnest(json_keys(raw)) FROM {aside}").fetchall()]
+        if not keys:
+            return watermark, False
+        spec = origins(source, dict.fromkeys(keys, "VARCHAR")).get(source.cursor or "")
+        if spec is None or spec.column is None or spec.column not in keys:
+            return None, True
+        time = typed_sql(f"(raw ->> {literal('$.' + chr(34) + spec.column + chr(34))})", "TIMESTAMPTZ", spec.formats)
+        with self._zone():
+            ((earliest, is_readable),) = connection.execute(f"SELECT min(epoch_us({time})), bool_and({time} IS NOT NULL) FROM {aside}").fetchall()
+        return (min(watermark, earliest) if is_readable else None), True
+
+    def _some_left(self) -> bool:
+        """Whether records are set aside that this listing has no longer, or no longer so."""
+        own = [self.source.name, self.source.subject]
+        aside = {row[0] for row in self.reading.connection.execute("SELECT record_hash FROM raw.quarantine WHERE source = ? AND subject = ?", own).fetchall()}
+        return bool(aside - {text for rows in self._aside for text in rows["_record_hash"].to_pylist()})
+
+    def _aside_rows(self) -> Iterator[pa.RecordBatch]:
+        for rows in self._aside:
+            yield from rows.to_batches()
+
+    def _with_faults(self, batch: pa.RecordBatch, records: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+        """By keyset, the records without time at the end of the list are set aside: what may follow them cannot be asked for."""
+        paging = self.source.bound_paging
+        if not isinstance(paging, Keyset) or at(records[-1], str(paging.time)):
+            return batch
+        timed = next((number for number in range(len(records), 0, -1) if at(records[number - 1], str(paging.time))), 0)
+        sentence = f"没有时间（{paging.time}），keyset 翻页只能读到这里，请源头补上时间"
+        faults = pa.array([None] * timed + [sentence] * (len(records) - timed), pa.string())
+        return batch.append_column("_fault", faults).append_column("_line", pa.nulls(len(records), pa.string()))
 
     def _part(self) -> Any:
         return self.reading.stream(self.source.location)
