@@ -17,6 +17,7 @@ from models.domain.errors import YiwangError
 from models.domain.locations import shown, variables
 from models.domain.settings import Settings
 from pipelines.configuration.policy import guard, refusals
+from pipelines.sources.config import told_twice
 from pipelines.sources.service import SourceFile, load_sources, preview
 
 MOST_ROWS = 200
@@ -110,7 +111,9 @@ def _load(text: str) -> SourceFile:
 
 def _faults(text: str) -> list[str]:
     """Every fault that ``load_sources`` finds, which tells one at a time: what it names is taken out, and it looks again."""
-    found: list[str] = []
+    # said first: what is put in for an entry with a fault has another name
+    pairs = [(str(entry.get("name", "")), str(entry.get("subject", ""))) for entry in entries(text)]
+    found = [f"sources：{fault}" for fault in [told_twice(pairs)] if fault]
     names: dict[str, str] = {}
     for _ in range(_MOST_FAULTS):
         try:

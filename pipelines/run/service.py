@@ -14,7 +14,7 @@ from models.store.snapshots import Snapshot, SnapshotStore
 from pipelines.definitions import JOB, build
 from pipelines.defs.resources import AS_OF_TAG, Platform, partition_of
 from pipelines.run.execution import execute, instance, named_errors, quietly
-from pipelines.sources.service import finish_run, horizon, run_lock, set_as_of, unmapped_columns
+from pipelines.sources.service import finish_run, horizon, missing_columns, run_lock, set_as_of, unmapped_columns
 from pipelines.upkeep.watch import watched
 from pipelines.warehouse.books import is_published_as_it_stands, latest_run, mend, sync_counts
 from pipelines.warehouse.service import rules_fingerprint
@@ -29,6 +29,7 @@ class RunResult:
         as_of: Instant on which it stands.
         counts: What became of the rows read since the last publication, by source and subject.
         unmapped: Columns of the files read that no field takes: source, subject, column.
+        missing: Columns that filled a field before and that no record read has: source, subject, column.
         snapshot: The snapshot in service after it.
         report: The report of that snapshot.
         is_unchanged: Nothing had changed since the published snapshot, which therefore stays.
@@ -38,6 +39,7 @@ class RunResult:
     as_of: datetime
     counts: list[dict[str, Any]]
     unmapped: list[tuple[str, str, str]]
+    missing: list[tuple[str, str, str]]
     snapshot: Snapshot
     report: Path
     is_unchanged: bool
@@ -85,10 +87,10 @@ def run(settings: Settings, sources: Path | None = None, as_of: datetime | None 
             raise
         if unchanged:
             finish_run(settings, reference, "unchanged")
-        counts, unmapped = sync_counts(settings, reference), unmapped_columns(settings, reference.run_id)
+        counts, unmapped, missing = sync_counts(settings, reference), unmapped_columns(settings, reference.run_id), missing_columns(settings, reference.run_id)
     snapshot = SnapshotStore(settings).in_service()
     report = settings.home / "reports" / f"{snapshot.run_id}.html"
-    return RunResult(reference.run_id, instant, counts, unmapped, snapshot, report, unchanged)
+    return RunResult(reference.run_id, instant, counts, unmapped, missing, snapshot, report, unchanged)
 
 
 def _is_unchanged(settings: Settings, as_of: datetime) -> bool:

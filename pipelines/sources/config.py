@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -173,6 +173,12 @@ def _of_its_kind(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return kinds()[kind].model_validate(value)
 
 
+def told_twice(pairs: Sequence[tuple[str, str]]) -> str | None:
+    """Which names and subjects stand together more than once, as a sentence; None where none do."""
+    twice = {f"{name}/{subject}" for name, subject in pairs if pairs.count((name, subject)) > 1}
+    return f"来源与主题重复：{'、'.join(sorted(twice))}" if twice else None
+
+
 class SourceFile(_Strict):
     """A ``sources.yml``.
 
@@ -197,9 +203,8 @@ class SourceFile(_Strict):
     @field_validator("sources")
     @classmethod
     def _no_pair_twice(cls, value: list[Source]) -> list[Source]:
-        pairs = [(source.name, source.subject) for source in value]
-        if twice := {f"{name}/{subject}" for name, subject in pairs if pairs.count((name, subject)) > 1}:
-            raise ValueError(f"来源与主题重复：{'、'.join(sorted(twice))}")
+        if fault := told_twice([(source.name, source.subject) for source in value]):
+            raise ValueError(fault)
         return value
 
     def as_of_instant(self, zone: str) -> datetime | None:
@@ -267,7 +272,6 @@ _FAULTS = {
     "missing": "缺少这一项",
     "extra_forbidden": "没有这个设置",
     "literal_error": "取值不在允许的范围内",
-    "string_pattern_mismatch": "写法不对",
     "string_type": "应为文字",
     "list_type": "应为列表",
     "too_short": "至少要有一个来源",
@@ -276,6 +280,19 @@ _FAULTS = {
     "dict_type": "应为键值",
     "int_parsing": "应为整数",
 }
+_WRITTEN = {
+    "name": "只能用小写字母、数字和下划线，以字母开头",
+    "look_back": "应写成 3d、12h 或 30m",
+    "fresh_within": "应写成 1d 或 6h",
+    "timeout": "应写成 30s、10m、1h 或 1d",
+    "connect_timeout": "应写成 30s、10m、1h 或 1d",
+    "table": "应写成 表名 或 模式.表名，不含空格、引号",
+}
+"""Key → how its text is written, where a pattern says it."""
+_BOUNDS = {
+    "string_too_long": "最多 {max_length} 个字", "string_too_short": "至少 {min_length} 个字", "greater_than_equal": "应不小于 {ge}", "greater_than": "应大于 {gt}",
+    "less_than_equal": "应不大于 {le}", "less_than": "应小于 {lt}", "string_pattern_mismatch": "应符合 {pattern}",
+}  # fmt: skip
 _OWN = "Value error, "
 
 
@@ -290,5 +307,13 @@ def _fault(content: dict[str, Any], error: ValidationError) -> str:
         place = place[2:]
     if place:
         words.append("的 " + ".".join(str(part) for part in place) if words else ".".join(str(part) for part in place))
-    fault = _FAULTS.get(first["type"], "写法不对") if not first["msg"].startswith(_OWN) else first["msg"].removeprefix(_OWN)
-    return "".join(words) + "：" + fault
+    return "".join(words) + "：" + _rule(first["type"], first["msg"], str(place[-1]) if place else "", first.get("ctx", {}))
+
+
+def _rule(kind: str, message: str, key: str, bounds: Mapping[str, Any]) -> str:
+    """What is wrong, as the rule that a value does not keep to."""
+    if message.startswith(_OWN):
+        return message.removeprefix(_OWN)
+    if kind == "string_pattern_mismatch" and key in _WRITTEN:
+        return _WRITTEN[key]
+    return _BOUNDS[kind].format(**bounds) if kind in _BOUNDS else _FAULTS.get(kind, "写法不对")

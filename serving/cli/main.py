@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings, get_settings
 from serving.cli.audit import app as audit_app
@@ -95,7 +94,7 @@ def sync(sources: Sources = None, home: Home = None) -> None:
     from pipelines.sources.service import finish_run, load_sources, run_lock, start_run
     from pipelines.sources.service import sync as synchronise
     from pipelines.upkeep.home import open_home
-    from serving.cli.tables import sync_table
+    from serving.cli.tables import print_drift, sync_table
 
     settings = settings_of(home)
     source_file = load_sources(sources or settings.home / "sources.yml")
@@ -104,7 +103,10 @@ def sync(sources: Sources = None, home: Home = None) -> None:
         reference = start_run(settings)
         counts = synchronise(settings, source_file, reference, progress=bars)
         finish_run(settings, reference, "synced")
-    Console().print(sync_table([vars(count) for count in counts]))
+    out = Console(highlight=False)
+    out.print(sync_table([vars(count) for count in counts]))
+    unmapped, missing = ([(count.source, count.subject, column) for count in counts for column in getattr(count, of)] for of in ("unmapped", "missing"))
+    print_drift(out, unmapped, missing)
 
 
 @app.command()
@@ -112,35 +114,37 @@ def sync(sources: Sources = None, home: Home = None) -> None:
 def run(
     sources: Sources = None, as_of: AsOf = None,
     known: Annotated[str, typer.Option(help="与 --as-of 合用。then：该日已发布过则按当时所知重算；now：一律按现在所知计算")] = "then",
-    publish: Annotated[bool, typer.Option("--publish", help="与 --as-of 合用：把按当时所知重算的结果重新发布为当前快照")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="与 --as-of 合用：把过去某日的结果发布为当前快照；不加则过去的日子只存放在 history 下")] = False,
     home: Home = None,
 ) -> None:
-    """运行全流程：同步、加工、检查、评分、发布、报告；--as-of 为已发布过的过去某日时，按当时所知重算并与发布的结果核对。"""
+    """运行全流程：同步、加工、检查、评分、发布、报告；--as-of 为已发布过的过去某日时，按当时所知重算并与发布的结果核对，当前快照不变。"""
     settings = settings_of(home)
     console = Console(stderr=True)
     instant = instant_of(as_of, settings.zone) if as_of else None
     if known not in ("then", "now"):
         raise YiwangError("YW-SERVE-005", name="--known", detail="只能是 then 或 now")
     with console.status("正在启动…"):
-        from pipelines.replay.service import repeat
+        from pipelines.replay.service import Reproduction, past_day
         from pipelines.run.service import run as run_job
-        from serving.cli.history import print_reproduction
-        from serving.cli.tables import print_status
+        from serving.cli.history import print_day, print_reproduction
+        from serving.cli.tables import print_drift, print_status
     out = Console(highlight=False)
     with Bars(console) as bars:
-        repeated = repeat(settings, instant, sources, bars, publish) if instant and known == "then" else None
-    if repeated:
-        print_reproduction(out, repeated, publish)
-        raise typer.Exit(0 if repeated.verdict.is_same else 1)
+        past = past_day(settings, instant, sources, bars, known, publish) if instant else None
+    if isinstance(past, Reproduction):
+        print_reproduction(out, past, publish)
+        raise typer.Exit(0 if past.verdict.is_same else 1)
+    if past:
+        print_day(out, past, known)
+        raise typer.Exit
     with Bars(console) as bars:
         result = run_job(settings, sources, instant, bars)
     if instant:
-        out.print("按现在所知计算" + ("。" if known == "now" else "（这一天没有可重算的发布，或不早于当前快照）。"))
+        out.print("按现在所知计算" + ("。" if known == "now" else "（这一天没有可重算的发布，或不早于已发布的最近一天）。"))
     print_status(settings, out, result.counts)
     if result.is_unchanged:
         out.print("数据源没有变化，沿用已发布的快照。")
-    for source, subject, column in result.unmapped:
-        out.print(f"  ! 数据源 {source} 的列“{column}”没有映射到{SUBJECT_TITLES[subject]}的任何字段，未读入", soft_wrap=True, markup=False)
+    print_drift(out, result.unmapped, result.missing)
     out.print(f"报告：{result.report}", soft_wrap=True)
     yiwang, where = command_line(settings)
     out.print(f"下一步：YIWANG_DEV=1 {yiwang} serve{where} 打开页面与接口，或", soft_wrap=True, markup=False)

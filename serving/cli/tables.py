@@ -31,6 +31,14 @@ def sync_table(counts: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def print_drift(console: Console, unmapped: Sequence[tuple[str, str, str]], missing: Sequence[tuple[str, str, str]]) -> None:
+    """Columns (source, subject, column) that no field takes, and those that filled one before and were not there this time."""
+    for source, subject, column in unmapped:
+        console.print(f"  ! 数据源 {source} 的列“{column}”没有映射到{SUBJECT_TITLES[subject]}的任何字段，未读入", soft_wrap=True, markup=False)
+    for source, subject, column in missing:
+        console.print(f"  ! 数据源 {source} 的列“{column}”以前映射到{SUBJECT_TITLES[subject]}，这次读到的记录都没有它，字段为空", soft_wrap=True, markup=False)
+
+
 def print_status(settings: Settings, console: Console, counts: Sequence[Mapping[str, Any]] | None = None) -> None:
     """The published run: sync (or the ``counts`` of a later one), checks, scores.
 

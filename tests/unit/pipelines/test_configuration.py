@@ -55,12 +55,28 @@ def test_every_fault_is_told_with_source_and_field(home: Path) -> None:
         {"name": "three", "location": "c.csv", "zone": "Mars"},
     )
     assert check(Settings(home=home), text, home) == [
-        "第 1 个来源“City”的 name：写法不对",
+        "第 1 个来源“City”的 name：只能用小写字母、数字和下划线，以字母开头",
         "第 1 个来源“City”的 bogus：没有这个设置",
         "第 1 个来源“City”：case 没有字段“nope”",
         next(fault for fault in check(Settings(home=home), text, home) if "第 2 个来源“two”的 subject：没有“casex”这个主题" in fault),
         "第 3 个来源“three”的 zone：没有“Mars”这个时区",
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [("name", "a" * 41, "最多 40 个字"), ("look_back", "3w", "3d、12h 或 30m"), ("fresh_within", "1w", "1d 或 6h"), ("vanished_limit", "2", "应不大于 1"), ("delimiter", ";;", "最多 1 个字")],
+)
+def test_a_fault_names_the_rule(home: Path, key: str, value: str, rule: str) -> None:
+    (found,) = check(Settings(home=home), file({"location": "a.csv", key: value}), home)
+    assert f"的 {key}：" in found and rule in found
+
+
+def test_a_source_that_stands_twice_is_told_beside_other_faults(home: Path) -> None:
+    twice = {"name": "two", "location": "a.csv"}
+    found = check(Settings(home=home), file({"location": "a.csv", "zone": "Mars"}, twice | {"kind": "nothing"}, twice), home)
+    assert len(found) == 3 and "sources：来源与主题重复：two/case" in found
+    assert check(Settings(home=home), file(twice, twice), home) == ["sources：来源与主题重复：two/case"]
 
 
 @pytest.mark.parametrize("text", ["", "sources: [", "- 1", "sources: 1", "sources: []", "sources:\n- name: a\n  name: b", "\t", "{" * 300, "a: &a [*a, *a]"])

@@ -50,6 +50,17 @@ def test_people_read_tables(home: Path) -> None:
     assert shown.exit_code == 0 and "inbox/*.csv" in shown.stdout and "办件" in shown.stdout
 
 
+def test_the_sync_says_which_columns_nothing_maps_and_which_are_gone(home: Path) -> None:
+    (home / "sources.yml").write_text(GOOD.replace("csv", "jsonl"), encoding="utf-8")
+    lines = '{"case_number": "A-1", "matter_name": "甲", "备注[b]": "x"}', '{"case_number": "A-1"}'
+    (home / "inbox" / "cases.jsonl").write_text(lines[0], encoding="utf-8")
+    first = CliRunner().invoke(app, ["sync", "--home", str(home)])
+    assert first.exit_code == 0 and "列“备注[b]”没有映射到办件的任何字段" in first.stdout and "以前映射" not in first.stdout
+    (home / "inbox" / "cases.jsonl").write_text(lines[1], encoding="utf-8")
+    second = CliRunner().invoke(app, ["sync", "--home", str(home)])
+    assert second.exit_code == 0 and "列“matter_name”以前映射到办件" in second.stdout and "没有映射" not in second.stdout
+
+
 def test_a_file_that_is_no_text_is_told(home: Path) -> None:
     (home / "sources.yml").write_bytes(b"\xff\xfe\x00")
     answer = sources(home, "check")
