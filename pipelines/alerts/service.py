@@ -69,7 +69,7 @@ def deliver(settings: Settings, webhook: Webhook | None = None) -> bool:
 
 
 def run_ended(
-    settings: Settings, code: str | None, run_id: str | None = None, as_of: datetime | None = None, webhook: Webhook | None = None
+    settings: Settings, code: str | None, run_id: str | None = None, as_of: datetime | None = None, webhook: Webhook | None = None, send: bool = True
 ) -> None:
     """Tell that a run failed, or that one succeeded after it.
 
@@ -80,20 +80,21 @@ def run_ended(
         run_id: The run, where it began.
         as_of: Instant on which it stands.
         webhook: Where to, in place of the settings'.
+        send: Deliver at once; else the caller does (:func:`deliver`) when it has told everything.
     """
     if code == _BUSY:
         return
     if code is None:
-        _tell(settings, [], [RUN], run_id, as_of, webhook)
+        _tell(settings, [], [RUN], run_id, as_of, webhook, send)
         return
     kind: Kind = "check_failed" if code == _CHECK else "run_failed"
     event = Event(_new_id(), kind, RUN, datetime.now(UTC), _FAILED[kind].format(code=code), run_id, as_of, code)
-    alert(settings, event, webhook)
+    _tell(settings, [event], [], run_id, as_of, webhook, send)
 
 
 def sources_judged(
     settings: Settings, stale: Iterable[tuple[str, str]], judged: Iterable[tuple[str, str]], run_id: str | None = None,
-    as_of: datetime | None = None, webhook: Webhook | None = None,
+    as_of: datetime | None = None, webhook: Webhook | None = None, send: bool = True,
 ) -> None:
     """Tell which sources became stale, and which of those are fresh again.
 
@@ -104,6 +105,7 @@ def sources_judged(
         run_id: Run after which they were judged.
         as_of: Instant on which it stands.
         webhook: Where to, in place of the settings'.
+        send: As in :func:`run_ended`.
     """
     late = set(stale)
     amiss = Outbox(settings).amiss()
@@ -111,7 +113,7 @@ def sources_judged(
         Event(_new_id(), "source_stale", _about(*pair), datetime.now(UTC), _STALE.format(source=pair[0], subject=_title(pair[1])), run_id, as_of)
         for pair in sorted(late) if _about(*pair) not in amiss
     ]  # fmt: skip
-    _tell(settings, raised, [_about(*pair) for pair in judged if pair not in late], run_id, as_of, webhook)
+    _tell(settings, raised, [_about(*pair) for pair in judged if pair not in late], run_id, as_of, webhook, send)
 
 
 def webhook_of(settings: Settings) -> Webhook | None:
@@ -123,7 +125,8 @@ def webhook_of(settings: Settings) -> Webhook | None:
 
 
 def _tell(
-    settings: Settings, raised: Sequence[Event], over: Iterable[str], run_id: str | None, as_of: datetime | None, webhook: Webhook | None
+    settings: Settings, raised: Sequence[Event], over: Iterable[str], run_id: str | None, as_of: datetime | None, webhook: Webhook | None,
+    send: bool = True,
 ) -> None:
     """Keep what was raised and what is over, note what is amiss from now on, deliver all that waits."""
     if (webhook := webhook or webhook_of(settings)) is None:
@@ -141,7 +144,8 @@ def _tell(
         _log.warning("alert_not_kept", error=type(error).__name__)
         _send(webhook, events)
         return
-    deliver(settings, webhook)
+    if send:
+        deliver(settings, webhook)
 
 
 def _send(webhook: Webhook, events: Iterable[Event]) -> None:

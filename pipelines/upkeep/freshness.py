@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from models.domain.calendar import work_calendar
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.catalogue import CatalogueRepository
 from models.store.snapshots import SnapshotStore
+from pipelines.catalogue.types import catalogue_file
 from pipelines.sources.service import load_sources
 
 
@@ -29,6 +32,9 @@ class Freshness:
         limit: Age from which it counts as stale; None where nothing is stated.
         is_stale: Whether it is; None where nothing can be said.
         reason: One sentence, in Chinese.
+        age: Of its newest record; None where records have no time.
+        overdue: Working days (of monthly sources: months) without a record up to the caller's day, where these are more than its habit
+            allows and no limit is stated; else None. ``is_stale`` cannot tell it: it goes by ``as_of``, which stops when all sources stop.
     """
 
     source: str
@@ -38,6 +44,8 @@ class Freshness:
     limit: timedelta | None
     is_stale: bool | None
     reason: str
+    age: timedelta | None = None
+    overdue: int | None = None
 
 
 def freshness(settings: Settings, now: datetime, sources: Path | None = None) -> list[Freshness]:
@@ -79,16 +87,31 @@ def stated_limits(path: Path) -> dict[tuple[str, str], timedelta]:
 def _judge(row: Mapping[str, Any], stated: timedelta | None, settings: Settings, now: datetime) -> Freshness:
     newest: datetime | None = row["newest_at"]
     limit = stated
+    age = now - newest.astimezone(UTC) if newest else None
     if limit is None and settings.fresh_within_hours and row["habit"] is not None:
         limit = timedelta(hours=settings.fresh_within_hours)
-    if limit is None or newest is None:
+    overdue = _overdue(newest, row["habit"], settings, now) if limit is None and newest else None
+    if limit is None or age is None:
         verdict, reason = {"fresh": False, "stale": True}.get(row["freshness"]), row["freshness_reason"]
     else:
-        age = now - newest.astimezone(UTC)
-        verdict, reason = age > limit, f"最新记录距今 {_words(age)}，规定不超过 {_words(limit)}"
-    return Freshness(row["source"], row["subject"], newest, row["last_checked_at"], limit, verdict, reason)
+        verdict, reason = age > limit, f"最新记录距今 {words(age)}，规定不超过 {words(limit)}"
+    return Freshness(row["source"], row["subject"], newest, row["last_checked_at"], limit, verdict, reason, age, overdue)
 
 
-def _words(age: timedelta) -> str:
+def _overdue(newest: datetime, habit: str | None, settings: Settings, now: datetime) -> int | None:
+    """What is missing between the newest record and today, the ends left out, where the catalogue's rule does not let it pass."""
+    zone = ZoneInfo(settings.zone)
+    last, today = newest.astimezone(zone).date(), now.astimezone(zone).date()
+    if habit == "daily":
+        missing = sum(work_calendar().is_working(last + timedelta(offset)) for offset in range(1, (today - last).days))
+    elif habit == "monthly":
+        missing = (today.year - last.year) * 12 + today.month - last.month - 1
+    else:
+        return None
+    return missing if missing > catalogue_file().rule.grace else None
+
+
+def words(age: timedelta) -> str:
+    """An age as people say it."""
     hours = max(0, int(age.total_seconds() // 3600))
     return f"{hours // 24} 天" if hours >= 48 else f"{hours} 小时"

@@ -11,7 +11,7 @@ import duckdb
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from pipelines.alerts.outbox import Outbox
-from pipelines.alerts.service import run_ended, sources_judged
+from pipelines.alerts.service import deliver, run_ended, sources_judged
 from pipelines.upkeep.freshness import freshness
 
 _OTHER = "YW-RUN-002"
@@ -37,8 +37,8 @@ def watched(settings: Settings, sources: Path | None = None) -> Iterator[None]:
         raise
     with _harmless():
         last = _last_run(settings)
-        run_ended(settings, None, *last)
-        judge_sources(settings, sources, *last)
+        run_ended(settings, None, *last, send=False)
+        judge_sources(settings, sources, *last)  # delivers the end of the run too: each event is tried once a run
 
 
 @contextmanager
@@ -51,12 +51,15 @@ def _harmless() -> Iterator[None]:
 
 
 def judge_sources(settings: Settings, sources: Path | None = None, run_id: str | None = None, as_of: datetime | None = None) -> None:
-    """Alerts for sources that became stale by the machine's clock, and for those that are fresh again."""
-    with suppress(YiwangError):  # nothing is published yet, or by an older program
-        judged = [(one.source, one.subject, one.is_stale) for one in freshness(settings, datetime.now(UTC), sources)]
-        known = [(about.partition("/")[0], about.partition("/")[2]) for about in Outbox(settings).amiss() if "/" in about]
-        fresh = [(source, subject) for source, subject, _ in judged]  # a source that is no longer configured is not late either
-        sources_judged(settings, [(source, subject) for source, subject, late in judged if late], [*fresh, *known], run_id, as_of)
+    """Alerts for sources that became stale by the machine's clock, and for those that are fresh again; delivers all that waits."""
+    try:
+        with suppress(YiwangError):  # nothing is published yet, or by an older program
+            judged = [(one.source, one.subject, one.is_stale) for one in freshness(settings, datetime.now(UTC), sources)]
+            known = [(about.partition("/")[0], about.partition("/")[2]) for about in Outbox(settings).amiss() if "/" in about]
+            fresh = [(source, subject) for source, subject, _ in judged]  # a source that is no longer configured is not late either
+            sources_judged(settings, [(source, subject) for source, subject, late in judged if late], [*fresh, *known], run_id, as_of, send=False)
+    finally:
+        deliver(settings)
 
 
 def _last_run(settings: Settings) -> tuple[str | None, datetime | None]:

@@ -59,11 +59,13 @@ def print_freshness(settings: Settings, console: Console, sources: Path | None =
     except YiwangError:
         return
     table = Table(title="数据源是否及时", title_justify="left")
-    for title in ("数据源", "主题", "最新记录", "最近同步", "状态", "依据"):
+    for title in ("数据源", "主题", "最新记录", "距今", "最近同步", "状态", "依据"):
         table.add_column(title)
     for one in judged:
         state = {True: "逾期", False: "及时", None: "—"}[one.is_stale]
-        table.add_row(one.source, SUBJECT_TITLES[one.subject], _moment(one.newest_at, settings), _moment(one.last_checked_at, settings), state, one.reason)
+        age = "—" if one.age is None else f"{max(0, one.age.days)} 天"
+        moments = _moment(one.newest_at, settings), age, _moment(one.last_checked_at, settings)
+        table.add_row(one.source, SUBJECT_TITLES[one.subject], *moments, state, one.reason)
     console.print(table)
 
 

@@ -175,6 +175,16 @@ def test_a_run_of_the_command_line_tells_its_end_and_keeps_its_error(settings: S
     assert "张三" not in str(there.requests)
 
 
+def test_an_event_is_tried_three_times_a_run(settings: Settings, there: Receiver) -> None:
+    publish_catalogue(settings)
+    with pytest.raises(ValueError, match="full"), watched(settings):
+        raise ValueError("full")
+    before, there.answers = len(there.requests), [503] * 20
+    with watched(settings):
+        pass
+    assert [event["kind"] for event in there.events[before:]] == ["recovered"] * 3
+
+
 def publish_catalogue(settings: Settings) -> None:
     """A snapshot whose only case is of June 2026."""
     newest = datetime(2026, 6, 30, tzinfo=UTC)

@@ -13,7 +13,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from pipelines.alerts.service import deliver, run_ended
+from pipelines.alerts.service import run_ended
 from pipelines.defs.resources import AS_OF_TAG, TOLD_TAG, Platform, partition_of
 from pipelines.defs.watch.checks import evaluation
 from pipelines.defs.watch.files import Seen, decide
@@ -53,7 +53,6 @@ def build(settings: Settings, job: str) -> list[dg.SensorDefinition]:
 
     @dg.sensor(name="late_sources", default_status=on, minimum_interval_seconds=EACH_HOUR, description="数据源逾期没有新记录时标记并告警")
     def late_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        deliver(settings)
         judge_sources(settings)
         try:
             return dg.SensorResult(asset_events=[evaluation(settings)])

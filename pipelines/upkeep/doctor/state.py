@@ -12,7 +12,7 @@ from models.domain.calendar import work_calendar
 from models.domain.errors import YiwangError
 from models.store.snapshots import SnapshotStore
 from pipelines.upkeep.doctor.types import Look, Says
-from pipelines.upkeep.freshness import freshness
+from pipelines.upkeep.freshness import freshness, words
 from pipelines.upkeep.home import VERSION, key_digest, noted, version_of
 from pipelines.warehouse.damage import is_damaged
 
@@ -164,16 +164,25 @@ def blocks(look: Look) -> Iterator[Says]:
 
 
 def freshness_of_sources(look: Look) -> Iterator[Says]:
-    """Sources bring new records in time."""
+    """Sources bring new records in time: by their limit, else by the published verdict and by habit up to today."""
     try:
         judged = freshness(look.settings, look.now, look.sources)
     except YiwangError as error:
-        yield "ok", f"无法判断数据源是否及时：{error.message}"
+        if error.code == "YW-STORE-007":
+            yield "warn", "已发布的快照由另一版本的程序生成，无法判断数据源是否及时", "请执行 yiwang run 重新发布。"
+        else:
+            yield "ok", f"无法判断数据源是否及时：{error.message}"
         return
-    stale = [one for one in judged if one.is_stale]
-    for one in stale:
-        yield "warn", f"数据源“{one.source}”的 {one.subject} 未按时更新：{one.reason}", "请联系数据源的负责人。"
-    if not stale:
+    late = [one for one in judged if one.is_stale or one.overdue]
+    for one in late:
+        if one.is_stale:
+            yield "warn", f"数据源“{one.source}”的 {one.subject} 未按时更新：{one.reason}", "请联系数据源的负责人。"
+        elif one.age:
+            yield (
+                "warn", f"数据源“{one.source}”的 {one.subject} 最新记录距今 {words(one.age)}，以往不会这么久没有记录",
+                "请确认它是否已停止更新；要据此告警，请在 sources.yml 中给它写 fresh_within，或设置 YIWANG_FRESH_WITHIN_HOURS。",
+            )  # fmt: skip
+    if not late:
         yield "ok", f"{len(judged)} 项数据源中没有逾期未更新的"
 
 

@@ -17,7 +17,9 @@ import pytest
 from pydantic import SecretStr
 
 from models.domain.settings import Settings
+from models.store.snapshots import SnapshotStore
 from pipelines.alerts.outbox import Outbox
+from pipelines.catalogue.types import table_of
 from pipelines.sources.service import finish_run, start_run
 from pipelines.upkeep.doctor import machine
 from pipelines.upkeep.doctor.service import CHECKS, IN_WAREHOUSE, examine
@@ -29,12 +31,23 @@ NOW = datetime(2026, 7, 1, tzinfo=UTC)
 KEY = SecretStr("a key for tests only")
 
 
+def publish_sources(settings: Settings) -> None:
+    """A published catalogue whose only source brings cases each working day, the last one on 30 June."""
+    newest = datetime(2026, 6, 30, 4, tzinfo=UTC)
+    row = {"source": "city", "subject": "case", "is_configured": True, "newest_at": newest, "habit": "daily", "freshness": "fresh", "freshness_reason": "按日到齐"}
+    with duckdb.connect(str(settings.marts)) as connection:
+        connection.register("_rows", table_of("catalogue_source", [row]))
+        connection.execute("CREATE OR REPLACE TABLE marts.catalogue_source AS FROM _rows")
+    SnapshotStore(settings).publish(settings.marts, "with-sources", newest)
+
+
 @pytest.fixture(scope="module")
 def _sound_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound home: prepared warehouse, a run that ended well, a published snapshot, one file source."""
     home = tmp_path_factory.mktemp("sound") / "home"
     settings = Settings(home=home, digest_key=KEY, threads=1)
     publish(settings)
+    publish_sources(settings)
     (home / "cases.csv").write_text("case_number\n1\n")
     (home / "sources.yml").write_text("sources:\n  - {name: city, subject: case, location: cases.csv}\n")
     open_home(settings)
@@ -284,6 +297,22 @@ def test_a_truncated_snapshot(settings: Settings) -> None:
 def test_a_broken_pointer(settings: Settings) -> None:
     (settings.snapshots / "current.json").write_text("{")
     assert of(settings, "snapshot").state == "error"
+
+
+@pytest.mark.parametrize(("now", "state"), [(NOW, "ok"), (datetime(2026, 11, 25, tzinfo=UTC), "warn")])
+def test_sources_that_all_stopped(settings: Settings, now: datetime, state: str) -> None:
+    found = of(settings, "freshness", now)
+    assert found.state == state and ("147 天" in found.sentence) is (state == "warn")
+    limited = settings.model_copy(update={"fresh_within_hours": 24 * 365})
+    assert of(limited, "freshness", now).state == "ok", "a stated limit counts alone"
+
+
+def test_freshness_of_an_older_snapshot(settings: Settings) -> None:
+    with duckdb.connect(str(settings.marts)) as connection:
+        connection.execute("DROP TABLE IF EXISTS marts.catalogue_source")
+    SnapshotStore(settings).publish(settings.marts, "older", NOW)
+    found = of(settings, "freshness")
+    assert found.state == "warn" and "Error" not in found.sentence and "yiwang run" in found.remedy
 
 
 @pytest.mark.parametrize(("today", "state"), [(date(2026, 7, 1), "ok"), (date(2026, 12, 1), "warn"), (date(2031, 1, 1), "error")])

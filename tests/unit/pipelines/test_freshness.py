@@ -11,7 +11,7 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.snapshots import SnapshotStore
 from pipelines.catalogue.types import table_of
-from pipelines.upkeep.freshness import Freshness, freshness
+from pipelines.upkeep.freshness import Freshness, _judge, freshness
 
 NEWEST = datetime(2026, 6, 30, 12, tzinfo=UTC)
 SOURCES = """
@@ -82,3 +82,13 @@ def test_nothing_published(tmp_path: Path) -> None:
     with pytest.raises(YiwangError) as raised:
         freshness(Settings(home=tmp_path), NEWEST)
     assert raised.value.code == "YW-STORE-001"
+
+
+@pytest.mark.parametrize(("habit", "days", "overdue"), [("daily", 2, None), ("daily", 148, 101), ("monthly", 31, None), ("monthly", 148, 4), (None, 148, None)])
+def test_without_a_limit_the_habit_is_held_against_the_clock(settings: Settings, habit: str | None, days: int, overdue: int | None) -> None:
+    """All sources that stop together stop ``as_of`` too: the published verdict stays."""
+    judged = _judge(row("review", habit=habit), None, settings, NEWEST + timedelta(days=days))
+    assert judged.is_stale is False and judged.age == timedelta(days=days)
+    assert judged.overdue == overdue
+    stated = _judge(row("review", habit=habit), timedelta(days=400), settings, NEWEST + timedelta(days=days))
+    assert stated.overdue is None and stated.is_stale is False
