@@ -106,7 +106,7 @@ def test_the_platforms_own_files_are_refused(page: Check, home: Path, location: 
     assert "不在允许的目录内" in found and str(home / "uploads") in found
 
 
-@pytest.mark.parametrize("location", ["/", "/**", "{above}", "{above}/**/*.csv", "{above}/*/x*.csv", "{above}/h*/work/*"])
+@pytest.mark.parametrize("location", ["/", "/**", "{above}", "{above}/**/*.csv", "{above}/*/x*.csv", "{above}/h*/wor[k]/*"])
 def test_a_folder_that_holds_the_home_does_not_open_it(page: Check, home: Path, location: str) -> None:
     (found,) = page({"location": location.format(above=home.parent), "format": "csv"}, source_roots=f"/:{home.parent}:{home}")
     assert "平台自己的文件" in found
