@@ -19,6 +19,14 @@ from models.store.snapshots import SnapshotStore
 from pipelines.catalogue.types import catalogue_file
 from pipelines.sources.service import load_sources
 
+AHEAD = timedelta(days=1)
+"""By how much ``as_of`` may be ahead of the machine's clock without a word: other zones, the end of today."""
+
+
+def ahead(as_of: datetime, settings: Settings) -> str:
+    """What to say of data that speak of the future."""
+    return f"数据截至 {as_of.astimezone(ZoneInfo(settings.zone)):%Y-%m-%d %H:%M}，晚于本机的当前时刻"
+
 
 @dataclass(frozen=True)
 class Freshness:

@@ -30,7 +30,7 @@ def is_damaged(path: Path, settings: Settings) -> bool:
     Raises:
         duckdb.Error: When it cannot be read for another reason: rights, another process, a newer DuckDB.
     """
-    options = {"threads": settings.threads, "memory_limit": settings.memory_limit, "autoinstall_known_extensions": "false"}
+    options: dict[str, str | bool | int | float | list[str]] = {"threads": settings.threads, "memory_limit": settings.memory_limit, "autoinstall_known_extensions": False}
     try:
         with duckdb.connect(config=options) as connection:
             connection.execute(f"ATTACH {literal(str(path))} AS looked_at (READ_ONLY)")

@@ -7,6 +7,7 @@ An error of ours ends with exit code 2 and one line on the error stream.
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from pathlib import Path
@@ -91,17 +92,28 @@ def sample(
 @reports_errors
 def sync(sources: Sources = None, home: Home = None) -> None:
     """只同步数据源，不加工。"""
+    import duckdb
+
     from pipelines.sources.service import finish_run, load_sources, run_lock, start_run
     from pipelines.sources.service import sync as synchronise
     from pipelines.upkeep.home import open_home
+    from pipelines.warehouse.books import damage_of, mend
     from serving.cli.tables import print_drift, sync_table
 
     settings = settings_of(home)
     source_file = load_sources(sources or settings.home / "sources.yml")
     with run_lock(settings), Bars(Console(stderr=True)) as bars:
+        mend(settings)
         open_home(settings)
         reference = start_run(settings)
-        counts = synchronise(settings, source_file, reference, progress=bars)
+        try:
+            counts = synchronise(settings, source_file, reference, progress=bars)
+        except Exception as error:  # a kill leaves the run "running": the doctor tells them apart by it
+            with suppress(duckdb.Error, OSError):  # the failure itself is what people must hear of
+                finish_run(settings, reference, "failed", str(error)[:2000])
+            if damage := damage_of(settings, [error]):
+                raise damage from error
+            raise
         finish_run(settings, reference, "synced")
     out = Console(highlight=False)
     out.print(sync_table([vars(count) for count in counts]))
@@ -126,6 +138,7 @@ def run(
     with console.status("正在启动…"):
         from pipelines.replay.service import Reproduction, past_day
         from pipelines.run.service import run as run_job
+        from pipelines.upkeep.freshness import AHEAD, ahead
         from serving.cli.history import print_day, print_reproduction
         from serving.cli.tables import print_drift, print_status
     out = Console(highlight=False)
@@ -142,6 +155,8 @@ def run(
     if instant:
         out.print("按现在所知计算" + ("。" if known == "now" else "（这一天没有可重算的发布，或不早于已发布的最近一天）。"))
     print_status(settings, out, result.counts)
+    if result.as_of > datetime.now(UTC) + AHEAD:
+        out.print(f"  ! {ahead(result.as_of, settings)}：如非模拟数据，请检查本机时钟与来源的更新时间", soft_wrap=True)
     if result.is_unchanged:
         out.print("数据源没有变化，沿用已发布的快照。")
     print_drift(out, result.unmapped, result.missing)

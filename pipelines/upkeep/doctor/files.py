@@ -23,6 +23,9 @@ def home(look: Look) -> Iterator[Says]:
     if not folder.exists():
         yield "warn", f"数据目录 {folder} 还不存在", "请先执行 yiwang sample，或建好目录并放入 sources.yml。"
         return
+    if not folder.is_dir():
+        yield "error", f"数据目录 {folder} 是一个文件，不是目录", "请用 --home 或 YIWANG_HOME 指定一个目录。"
+        return
     closed = [path for path in (folder, look.settings.work, look.settings.snapshots, folder / "logs") if path.exists() and not can_write(path)]
     if closed:
         yield "error", f"没有写入权限：{'、'.join(map(str, closed))}", f"请用 chown 或 chmod 让运行用户（uid {os.geteuid()}）可写。"
@@ -71,6 +74,14 @@ def sources(look: Look) -> Iterator[Says]:
 
 def lock(look: Look) -> Iterator[Says]:
     """Whether a run is at work, and which process it is."""
+    path = look.settings.home / "run.lock"
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        yield "error", f"锁文件 {path} 打不开（{error.strerror}），无法运行", "请删除它，或让运行用户可读写；它应是一个普通文件，由程序自己建立。"
+        return
     if look.holder is None:
         yield "ok", "没有正在进行的运行"
         return
@@ -112,3 +123,18 @@ def alerts(look: Look) -> Iterator[Says]:
         yield "warn", "告警没有签名", "请设置 YIWANG_ALERT_SECRET，让接收方能辨别真伪。"
     else:
         yield "ok", "告警均已送达" + (f"，尚未恢复 {len(amiss)} 项" if amiss else "")
+
+
+def store_keys(look: Look) -> Iterator[Says]:
+    """An operational store that several hosts share has its keys from the environment: each host would make its own."""
+    settings = look.settings
+    missing = [f"YIWANG_{name.upper()}" for name in ("keys", "audit_keys") if getattr(settings, name) is None]
+    if settings.database_url is None:
+        yield "ok", "业务数据库为数据目录中的 SQLite 文件"
+    elif missing:
+        yield (
+            "warn", f"设置了 YIWANG_DATABASE_URL，却没有 {'、'.join(missing)}：每台主机各用自己数据目录中的密钥，彼此读不出、验不了",
+            "请在所有主机的环境变量中设置同样的密钥（已有数据时，取现用主机上 encryption.key、audit.key 中的值）。",
+        )  # fmt: skip
+    else:
+        yield "ok", "业务数据库的密钥来自环境变量"

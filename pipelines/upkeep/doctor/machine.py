@@ -43,7 +43,7 @@ def packages(look: Look) -> Iterator[Says]:
         if not one.specifier.contains(found, prereleases=True):
             wrong.append(f"{one.name} {found}（需要 {one.specifier}）")
     if wrong:
-        yield "error", f"软件包不符：{'、'.join(wrong)}", "请按 constraints.txt 重新安装：make setup。"
+        yield "error", f"软件包不符：{'、'.join(wrong)}", "请在源码目录重新安装：pip install -c constraints.txt -e .（安装包则 pip install --force-reinstall）。"
     else:
         yield "ok", f"yiwang {version('yiwang')}，{len(needed)} 个依赖齐全"
 

@@ -13,7 +13,7 @@ CHECKS: dict[str, Check] = {
     "home": files.home, "private": files.private, "sources": files.sources, "lock": files.lock,
     "warehouse": state.warehouse, "version": state.version, "digest_key": state.digest_key, "clock": state.clock,
     "last_run": state.last_run, "blocks": state.blocks, "leftovers": files.leftovers, "snapshot": state.snapshot,
-    "freshness": state.freshness_of_sources, "calendar": state.calendar, "alerts": files.alerts,
+    "freshness": state.freshness_of_sources, "calendar": state.calendar, "alerts": files.alerts, "store_keys": files.store_keys,
 }  # fmt: skip
 """Name → check, in the order in which people read them."""
 IN_WAREHOUSE = ("warehouse", "version", "digest_key", "clock", "last_run")

@@ -12,7 +12,7 @@ from models.domain.calendar import work_calendar
 from models.domain.errors import YiwangError
 from models.store.snapshots import SnapshotStore
 from pipelines.upkeep.doctor.types import Look, Says
-from pipelines.upkeep.freshness import freshness, words
+from pipelines.upkeep.freshness import AHEAD, ahead, freshness, words
 from pipelines.upkeep.home import VERSION, key_digest, noted, version_of
 from pipelines.warehouse.damage import is_damaged
 
@@ -128,6 +128,8 @@ def snapshot(look: Look) -> Iterator[Says]:
         yield "error", "已发布的快照都无法读取", "请恢复备份，或执行 yiwang run 重新发布。"
     elif not sound:
         yield "error", f"快照指针或当前快照已损坏，暂以 {kept[0].run_id} 代替", "请执行 yiwang run 重新发布。"
+    elif kept[0].as_of > look.now + AHEAD:
+        yield "warn", ahead(kept[0].as_of, look.settings), "如非模拟数据，请检查本机时钟与来源的更新时间（updated_at），或在 sources.yml 中写明 as_of。"
     else:
         yield "ok", f"快照 {kept[0].run_id}，数据截至 {kept[0].as_of.astimezone(ZoneInfo(look.settings.zone)):%Y-%m-%d %H:%M}"
 

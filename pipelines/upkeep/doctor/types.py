@@ -50,8 +50,11 @@ class Look:
 
     @cached_property
     def holder(self) -> str | None:
-        """The process that is at work in the home, None when there is none."""
-        return lock_holder(self.settings)
+        """The process that is at work in the home, None when there is none or the lock cannot be looked at (check ``lock``)."""
+        try:
+            return lock_holder(self.settings)
+        except OSError:
+            return None
 
     @cached_property
     def can_open(self) -> bool:

@@ -15,8 +15,9 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
-from models.domain.settings import Settings
+from models.domain.settings import Settings, get_settings
 from models.store.snapshots import SnapshotStore
 from pipelines.alerts.outbox import Outbox
 from pipelines.catalogue.types import table_of
@@ -25,6 +26,7 @@ from pipelines.upkeep.doctor import machine
 from pipelines.upkeep.doctor.service import CHECKS, IN_WAREHOUSE, examine
 from pipelines.upkeep.doctor.types import Finding
 from pipelines.upkeep.home import open_home
+from serving.cli.main import app
 from tests.support.snapshots import publish
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
@@ -276,6 +278,18 @@ def test_last_run_failed(settings: Settings) -> None:
     assert found.state == "error" and "磁盘空间不足" in found.sentence
 
 
+@pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")  # a dependency of dlt imports it
+def test_a_sync_that_failed_is_not_taken_for_one_that_was_killed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YIWANG_HOME", str(settings.home))
+    monkeypatch.setenv("YIWANG_DIGEST_KEY", KEY.get_secret_value())
+    (settings.home / "cases.csv").write_text("no_such_column\n1\n")
+    done = CliRunner().invoke(app, ["sync", "--home", str(settings.home)])
+    get_settings.cache_clear()
+    assert done.exit_code == 2 and "YW-SYNC-003" in done.output
+    found = of(settings, "last_run")
+    assert found.state == "error" and "case_number" in found.sentence
+
+
 def test_clock_behind(settings: Settings) -> None:
     assert of(settings, "clock", datetime(2020, 1, 1, tzinfo=UTC)).state == "warn"
 
@@ -334,3 +348,30 @@ def test_a_check_that_breaks_is_a_finding(settings: Settings, monkeypatch: pytes
     monkeypatch.setitem(CHECKS, "disk", lambda look: iter([1 / 0]))  # type: ignore[arg-type,list-item]
     found = of(settings, "disk")
     assert found.state == "error" and "ZeroDivisionError" in found.sentence
+
+
+def test_a_snapshot_that_speaks_of_the_future(settings: Settings) -> None:
+    found = of(settings, "snapshot", datetime(2026, 6, 28, tzinfo=UTC))
+    assert found.state == "warn" and "2026-06-30" in found.sentence
+    assert of(settings, "snapshot", datetime(2026, 6, 29, 12, tzinfo=UTC)).state == "ok", "within a day"
+
+
+def test_a_lock_that_is_a_folder(settings: Settings) -> None:
+    (settings.home / "run.lock").unlink(missing_ok=True)
+    (settings.home / "run.lock").mkdir()
+    findings = {finding.check: finding for finding in examine(settings, NOW)}
+    assert set(findings) == set(CHECKS), "the others go on"
+    assert {check for check, finding in findings.items() if finding.state == "error"} == {"lock"}
+    assert "run.lock" in findings["lock"].sentence and findings["lock"].remedy
+
+
+def test_a_home_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    findings = {finding.check: finding for finding in examine(Settings(home=tmp_path / "home", digest_key=KEY), NOW)}
+    assert set(findings) == set(CHECKS)
+    assert "是一个文件" in findings["home"].sentence and findings["home"].state == "error"
+
+
+@pytest.mark.parametrize(("names", "state"), [([], "ok"), (["database_url"], "warn"), (["database_url", "keys"], "warn"), (["database_url", "keys", "audit_keys"], "ok")])
+def test_keys_of_a_shared_store(settings: Settings, names: list[str], state: str) -> None:
+    assert of(settings.model_copy(update=dict.fromkeys(names, SecretStr("k"))), "store_keys").state == state
