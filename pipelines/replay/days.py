@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from models.domain.settings import Settings
+from models.store.pointer import POINTER
 from models.store.snapshots import SnapshotStore
 from pipelines.warehouse.publications import Publication
 from pipelines.warehouse.service import rules_fingerprint
@@ -38,11 +39,11 @@ class DayFile:
     marts: Path
     report: Path
 
-    def holds(self, publication: Publication | None, latest_seq: int) -> bool:
-        """Whether making it anew, by the same rules, could only repeat it."""
+    def holds(self, publication: Publication | None, as_of: datetime, latest_seq: int) -> bool:
+        """Whether making it anew, by the same rules, could only repeat it; ``as_of`` counts where there is no publication."""
         if publication:
             return self.known == "then" and self.run_id == publication.run.run_id
-        return self.known == "now" and self.known_seq == latest_seq
+        return self.known == "now" and self.known_seq == latest_seq and datetime.fromisoformat(self.as_of) == as_of
 
 
 def find_day(settings: Settings, day: date) -> DayFile | None:
@@ -64,6 +65,7 @@ def keep_day(
     marts.parent.mkdir(parents=True, exist_ok=True)
     note.unlink(missing_ok=True)
     os.replace(SnapshotStore(scratch).in_service().path, marts)
+    (scratch.snapshots / POINTER).unlink()  # the next day in this home must not miss a snapshot that was taken away on purpose
     os.replace(scratch.home / "reports" / f"{run_id}.html", report)
     kept = DayFile(day, as_of.isoformat(), run_id, known, known_seq, is_same, rules_fingerprint(), marts, report)
     content = {key: value for key, value in asdict(kept).items() if key not in ("day", "marts", "report")}

@@ -4,7 +4,7 @@ Days are kept as files of their own under ``history/``: ``<day>.duckdb`` (marts)
 (what it is, written last). They are not in service: readers follow ``snapshots/current.json``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from pipelines.warehouse.books import warehouse
 from pipelines.warehouse.publications import Publication, day_end, day_in, publications
 from pipelines.warehouse.service import rules_fingerprint
 
-__all__ = ["DayFile", "Reproduction", "Verdict", "backfill", "each", "past_publication", "repeat", "reproduce"]
+__all__ = ["DayFile", "Reproduction", "Verdict", "backfill", "each", "past_day", "past_publication", "reproduce"]
 
 STAGE = "回填"
 
@@ -50,7 +50,8 @@ class Reproduction:
 def past_publication(settings: Settings, as_of: datetime) -> Publication | None:
     """The publication that ``yiwang run --as-of`` repeats: of that instant, or the day's last where it is the end of a day.
 
-    Only for days before that of the snapshot in service: a run for today always reads the sources.
+    One that was made when the day was current goes before those that were made after the event. Only for days before the
+    newest that was published: a run for today always reads the sources.
 
     Args:
         as_of: Instant asked for.
@@ -59,11 +60,7 @@ def past_publication(settings: Settings, as_of: datetime) -> Publication | None:
         YiwangError: YW-RUN-001 while another run holds the home.
     """
     known, _ = _publications(settings)
-    day = day_in(as_of, settings.zone)
-    if not known or day >= day_in(known[0].as_of, settings.zone):
-        return None
-    exact = next((p for p in known if p.as_of == as_of), None)
-    return exact or (_of_day(known, day, settings.zone) if as_of == day_end(day, settings.zone) else None)
+    return _asked_for(known, as_of, settings.zone) if _is_past(settings, known, as_of) else None
 
 
 def reproduce(settings: Settings, publication: Publication, sources: Path | None = None, progress: Progress | None = None, publish: bool = False) -> Reproduction:
@@ -82,16 +79,36 @@ def reproduce(settings: Settings, publication: Publication, sources: Path | None
         return _reproduce(settings, scratch, publication, sources, progress or NoProgress(), publish)
 
 
-def repeat(
-    settings: Settings, as_of: datetime, sources: Path | None = None, progress: Progress | None = None, publish: bool = False
-) -> Reproduction | None:
-    """Reproduces what was published for a past day; None when that day has no publication that can be made again.
+def past_day(
+    settings: Settings, as_of: datetime, sources: Path | None = None, progress: Progress | None = None, known: str = "then", publish: bool = False
+) -> Reproduction | DayFile | None:
+    """What ``yiwang run --as-of`` makes of a past day, in place of a run: no source is read, the snapshot in service stays.
+
+    Args:
+        as_of: Instant asked for.
+        sources: Source configuration, for the catalogue.
+        progress: Receiver of progress.
+        known: ``then`` reproduces what was published for the day; ``now``, and a day without publication, is made from what
+            is known now.
+        publish: Put what was reproduced into service.
+
+    Returns:
+        None where a run has to do it: the day is not before the newest that was published, or what is known now shall be published.
 
     Raises:
-        YiwangError: As :func:`reproduce`.
+        YiwangError: As :func:`reproduce`; YW-RUN-004 for a day outside the partitions.
     """
-    publication = past_publication(settings, as_of)
-    return reproduce(settings, publication, sources, progress, publish) if publication else None
+    published, latest = _publications(settings)
+    if not _is_past(settings, published, as_of):
+        return None
+    publication = _asked_for(published, as_of, settings.zone) if known == "then" else None
+    if publication:
+        return reproduce(settings, publication, sources, progress, publish)
+    if publish:
+        return None
+    partition_of(as_of, settings)
+    (made,) = _from_now(settings, [as_of], latest, sources, progress or NoProgress())
+    return made
 
 
 def backfill(
@@ -121,7 +138,7 @@ def backfill(
     for day in sorted(set(days)):
         publication = _of_day(published, day, settings.zone) if known == "then" else None
         there = find_day(settings, day)
-        if there and there.rules == rules_fingerprint() and there.holds(publication, latest):
+        if there and there.rules == rules_fingerprint() and there.holds(publication, day_end(day, settings.zone), latest):
             done[day] = there
             progress.advance(STAGE)
         elif publication:
@@ -129,14 +146,9 @@ def backfill(
             progress.advance(STAGE)
         else:
             missing.append(day)
-    if missing:
-        with scratch_home(settings, None) as scratch:
-            for day in missing:
-                as_of = day_end(day, settings.zone)
-                run = start_run(scratch)
-                _build(settings, scratch, run, as_of, sources, NoProgress())
-                done[day] = keep_day(settings, scratch, day, as_of, run.run_id, "now", latest, None)
-                progress.advance(STAGE)
+    for made in _from_now(settings, [day_end(day, settings.zone) for day in missing], latest, sources, NoProgress()):
+        done[made.day] = made
+        progress.advance(STAGE)
     progress.finish(STAGE, f"{len(done)} 天")
     return [done[day] for day in sorted(done)]
 
@@ -167,6 +179,17 @@ def _reproduce(settings: Settings, scratch: Settings, publication: Publication, 
     return Reproduction(kept, publication, verdict)
 
 
+def _from_now(settings: Settings, instants: Sequence[datetime], latest: int, sources: Path | None, progress: Progress) -> Iterator[DayFile]:
+    """Days made from what is known now, up to the run ``latest``, all in one scratch home."""
+    if not instants:
+        return
+    with scratch_home(settings, None) as scratch:
+        for as_of in instants:
+            run = start_run(scratch)
+            _build(settings, scratch, run, as_of, sources, progress)
+            yield keep_day(settings, scratch, day_in(as_of, settings.zone), as_of, run.run_id, "now", latest, None)
+
+
 def _build(settings: Settings, scratch: Settings, run: RunRef, as_of: datetime, sources: Path | None, progress: Progress) -> None:
     """Everything of the job but the sync, in the scratch home, on a Dagster instance that is forgotten."""
     platform = Platform(scratch, sources or settings.home / "sources.yml", progress)
@@ -188,6 +211,25 @@ def _publications(settings: Settings) -> tuple[list[Publication], int]:
         return publications(settings), int(row[0]) if row else 0
 
 
+def _is_past(settings: Settings, known: Sequence[Publication], as_of: datetime) -> bool:
+    """Whether a later day was published than the one asked for, whichever is in service now."""
+    if not settings.warehouse.exists():
+        return False
+    current = SnapshotStore(settings).current()  # the only trace of a publication made before there were books of them
+    stood = [*(publication.as_of for publication in known), *([current.as_of] if current else [])]
+    return bool(stood) and day_in(as_of, settings.zone) < day_in(max(stood), settings.zone)
+
+
+def _asked_for(known: Sequence[Publication], as_of: datetime, zone: str) -> Publication | None:
+    """The publication that an instant means: one of the whole day for the end of a day, else of that very instant."""
+    day = day_in(as_of, zone)
+    return _of_day(known, day, zone) if as_of == day_end(day, zone) else _foremost([one for one in known if one.as_of == as_of])
+
+
 def _of_day(known: Sequence[Publication], day: date, zone: str) -> Publication | None:
-    """The last publication of a day; ``known`` is latest first."""
-    return next((publication for publication in known if day_in(publication.as_of, zone) == day), None)
+    return _foremost([publication for publication in known if day_in(publication.as_of, zone) == day])
+
+
+def _foremost(known: Sequence[Publication]) -> Publication | None:
+    """The last that was made when its day was current, else the last; ``known`` is latest first."""
+    return next((publication for publication in known if not publication.is_belated), known[0] if known else None)

@@ -37,6 +37,7 @@ class Publication:
         calendar: Version of the holiday calendar.
         zone: Zone in which instants became days.
         engine: Version of the database; digests of another one may differ.
+        is_belated: A later day had been published before: the day was over, and this is not how it was first told.
     """
 
     run: RunRef
@@ -45,6 +46,7 @@ class Publication:
     calendar: str
     zone: str
     engine: str
+    is_belated: bool
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,13 @@ def publications(settings: Settings) -> list[Publication]:
     """Publications that can be made again, latest first. The home must hold a prepared warehouse."""
     with warehouse(settings) as connection:
         rows = connection.execute(_PUBLISHED).fetchall()
-    return [Publication(RunRef(row[0], row[1]), *row[2:]) for row in rows]
+    found: list[Publication] = []
+    newest = date.min
+    for run_id, run_seq, as_of, rules, calendar, zone, engine in reversed(rows):
+        day = day_in(as_of, zone)
+        found.append(Publication(RunRef(run_id, run_seq), as_of, rules, calendar, zone, engine, day < newest))
+        newest = max(newest, day)
+    return found[::-1]
 
 
 def day_end(day: date, zone: str) -> datetime:

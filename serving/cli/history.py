@@ -31,8 +31,19 @@ def print_verdict(out: Console, day: DayFile, verdict: Verdict) -> None:
         rows = "现已不再生成" if difference.rows_now is None else f"{difference.rows_then:,} 行，现为 {difference.rows_now:,} 行"
         columns = f"；不同的列：{'、'.join(difference.columns)}" if difference.columns else ""
         out.print(f"  ! {difference.mart}：发布时 {rows}{columns}", soft_wrap=True, markup=False)
-    why = "、".join(verdict.reasons) if verdict.reasons else "没有记录到的变化，请检查工作目录是否被改动"
-    out.print(f"  发布后变更过的条件：{why}。", soft_wrap=True)
+    if verdict.reasons:
+        out.print(f"  发布后变更过的条件：{'、'.join(verdict.reasons)}。", soft_wrap=True)
+    else:
+        out.print("  规则与程序、工作日历、时区、数据库版本自发布以来都没有变更，原因不明；以上所列即全部不同之处。", soft_wrap=True)
+
+
+def print_day(out: Console, day: DayFile, known: str) -> None:
+    """A past day that was made from what is known now, and where it lies."""
+    why = "" if known == "now" else "（这一天没有可重算的发布）"
+    out.print(f"{day.day} 按现在所知计算{why}；没有读取数据源。")
+    out.print(f"集市：{day.marts}", soft_wrap=True)
+    out.print(f"报告：{day.report}", soft_wrap=True)
+    out.print("这一天早于已发布的最近一天，当前快照不变；加 --publish 则读取数据源后计算，并发布为当前快照。", soft_wrap=True)
 
 
 def print_days(out: Console, days: list[DayFile]) -> None:

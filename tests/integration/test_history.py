@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,13 +21,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from models.domain.settings import Settings, get_settings
+from models.store.snapshots import SnapshotStore
 from pipelines.sample.service import write_sample
 from pipelines.sources import history
 from pipelines.sources.service import load_sources, prepare, start_run, sync
 from pipelines.warehouse import service as dbt
-from pipelines.warehouse.publications import mart_digests
+from pipelines.warehouse.publications import day_end, mart_digests
 from pipelines.warehouse.touched import note_touched
 from tests.support.city import CASES, ENVIRONMENT, UNTIL, YIWANG
+from tests.support.snapshots import publish
 from tests.support.sync import SyncHome
 
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")  # a dependency of dlt imports it
@@ -184,6 +187,66 @@ def test_a_past_day_is_made_again_as_it_was_published(city: Path, second: Path) 
         assert mart_digests(connection, "again", _run_id(city)).keys() == set(tables)
 
 
+def test_a_past_day_stays_past_whatever_was_published_since(tmp_path: Path, second: Path) -> None:
+    """Earlier days that were put into service later neither make a day current again nor take the place of its publication."""
+    from pipelines.replay.service import past_publication
+
+    home = copied(second, tmp_path / "home")
+    settings = Settings(home=home)
+    january = date(2026, 1, 31)
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        for seq, day in ((3, january), (4, UNTIL)):
+            connection.execute("INSERT INTO ops.run BY NAME SELECT * REPLACE (? AS run_seq, ? AS run_id) FROM ops.run WHERE run_seq = 2", [seq, f"run {seq}"])
+            connection.execute(
+                "INSERT INTO ops.publication BY NAME SELECT * REPLACE (? AS run_seq, ? AS run_id, ?::TIMESTAMPTZ AS as_of) FROM ops.publication WHERE run_seq = 2",
+                [seq, f"run {seq}", day_end(day, settings.zone)],
+            )
+    repeated = {day: past_publication(settings, day_end(day, settings.zone)) for day in (january, UNTIL, UNTIL - timedelta(days=1), NEXT_DAY)}
+    assert {day: one and one.run.run_seq for day, one in repeated.items()} == {january: 3, UNTIL: 1, UNTIL - timedelta(days=1): None, NEXT_DAY: None}
+    shutil.rmtree(home / "snapshots")
+    again = past_publication(settings, day_end(UNTIL, settings.zone))
+    assert again and again.run.run_seq == 1
+
+
+def test_a_past_day_without_publication_is_kept_and_not_put_into_service(tmp_path: Path, second: Path) -> None:
+    home = copied(second, tmp_path / "home")
+    before = current(home), json.loads((home / "snapshots" / "current.json").read_text())
+    day = UNTIL - timedelta(days=1)
+    out = yiwang(home, "run", "--as-of", str(day))
+    assert f"{day} 按现在所知计算（这一天没有可重算的发布）" in out and "当前快照不变" in out
+    assert (current(home), json.loads((home / "snapshots" / "current.json").read_text())) == before
+    with reading(home / "history" / f"{day}.duckdb") as connection:
+        assert connection.execute("SELECT max(date) FROM marts.mart_department_day").fetchone() == (day,)
+
+
+def test_days_taken_out_of_one_scratch_home_leave_no_complaint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from pipelines.replay.days import keep_day
+
+    settings, scratch = Settings(home=tmp_path / "home"), Settings(home=tmp_path / "scratch")
+    for day in (UNTIL, NEXT_DAY):
+        publish(scratch)
+        run_id = SnapshotStore(scratch).in_service().run_id
+        (scratch.home / "reports").mkdir(exist_ok=True)
+        (scratch.home / "reports" / f"{run_id}.html").write_text("")
+        kept = keep_day(settings, scratch, day, day_end(day, settings.zone), run_id, "now", 1, None)
+        assert kept.marts.is_file()
+    assert not caplog.records
+
+
+def test_a_difference_without_a_changed_condition_accuses_nobody() -> None:
+    from rich.console import Console
+
+    from pipelines.replay.days import DayFile
+    from pipelines.replay.proof import Difference, Verdict
+    from serving.cli.history import print_verdict
+
+    out = Console(record=True, width=200, file=StringIO())
+    day = DayFile(UNTIL, "", "", "then", 1, False, "", Path("marts"), Path("report"))
+    print_verdict(out, day, Verdict(20, (Difference("fct_case", 3, 3, ("correction_count",)),), ()))
+    said = out.export_text()
+    assert "fct_case" in said and "correction_count" in said and "原因不明" in said and "改动" not in said
+
+
 def _run_id(home: Path) -> str:
     return str(json.loads((home / "snapshots" / "current.json").read_text())["run_id"])
 
@@ -321,11 +384,11 @@ def test_dagster_makes_a_past_day_by_partition(tmp_path: Path, second: Path, mon
 
 
 @pytest.mark.slow
-def test_known_now_puts_todays_knowledge_of_a_past_day_into_service(tmp_path: Path, city: Path, second: Path) -> None:
+def test_known_now_puts_todays_knowledge_of_a_past_day_into_service_when_told_to(tmp_path: Path, city: Path, second: Path) -> None:
     home = copied(second, tmp_path / "home")
     with reading(current(city)) as connection:
         before = connection.execute("SELECT count(*) FROM marts.fct_review").fetchone()
-    out = yiwang(home, "run", "--as-of", str(UNTIL), "--known", "now")
+    out = yiwang(home, "run", "--as-of", str(UNTIL), "--known", "now", "--publish")
     assert "按现在所知计算。" in out
     with reading(current(home)) as connection:
         after = connection.execute("SELECT count(*) FROM marts.fct_review").fetchone()
