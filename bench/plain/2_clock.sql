@@ -151,8 +151,9 @@ FROM (
     FROM (SELECT *, coalesce(special_started_at, occurred_at) AS paused_at FROM known_event WHERE procedure_code = '2') AS p
     JOIN started AS f USING (case_number)
     LEFT JOIN (
-        SELECT case_number, coalesce(special_ended_at, occurred_at) AS resumed_at FROM known_event WHERE activity_code = 'resumed'
-    ) AS r ON p.case_number = r.case_number AND r.resumed_at >= p.paused_at AND p.special_ended_at IS NULL
+        SELECT case_number, sequence, coalesce(special_ended_at, occurred_at) AS resumed_at FROM known_event WHERE activity_code = 'resumed'
+    ) AS r ON p.case_number = r.case_number AND p.special_ended_at IS NULL
+        AND (r.resumed_at > p.paused_at OR r.resumed_at = p.paused_at AND r.sequence >= p.sequence)
     GROUP BY ALL
 );
 

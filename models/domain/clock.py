@@ -325,7 +325,8 @@ def _acceptance(facts: CaseFacts, days: _Days, as_of_on: date) -> _Acceptance:
 def _pauses(facts: CaseFacts, limits: Limits, days: _Days) -> tuple[list[_Span], bool]:
     """Days that are not counted (ALL art. 45), and whether a recorded pause is not one."""
     kinds = PAUSE_KINDS | ({"publication"} if limits.is_publication_excluded else set())
-    resumed = [e.special_ended_at or e.occurred_at for e in facts.events if e.activity_code == "resumed"]
+    # at one instant the order of the steps tells the end of the last pause from that of the next
+    resumed = [(at, e.sequence) for e in facts.events if e.activity_code == "resumed" and (at := e.special_ended_at or e.occurred_at)]
     spans: list[_Span] = []
     events = [e for e in facts.events if e.is_pause]
     valid = 0
@@ -333,7 +334,7 @@ def _pauses(facts: CaseFacts, limits: Limits, days: _Days) -> tuple[list[_Span],
         started = event.special_started_at or event.occurred_at
         if started is None or event.special_kind_code not in kinds or event.has_written_notice is False:
             continue
-        ended = event.special_ended_at or min((at for at in resumed if at and at >= started), default=None)
+        ended = event.special_ended_at or min((at for at, place in resumed if (at, place) >= (started, event.sequence)), default=None)
         if ended is None or ended >= started:
             valid += 1
             spans.append((days.of(started), days.of(ended)))

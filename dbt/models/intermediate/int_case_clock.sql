@@ -160,8 +160,11 @@ pause as (
         select *, coalesce(special_started_at, occurred_at) as started_at from event where procedure_code = '2'
     ) as p
     left join (
-        select source, case_number, coalesce(special_ended_at, occurred_at) as resumed_at from event where activity_code = 'resumed'
-    ) as r on p.source = r.source and p.case_number = r.case_number and r.resumed_at >= p.started_at and p.special_ended_at is null
+        select source, case_number, sequence, coalesce(special_ended_at, occurred_at) as resumed_at from event where activity_code = 'resumed'
+    ) as r
+        on p.source = r.source and p.case_number = r.case_number and p.special_ended_at is null
+        -- at one instant the order of the steps tells the end of the last pause from that of the next
+        and (r.resumed_at > p.started_at or (r.resumed_at = p.started_at and r.sequence >= p.sequence))
     group by p.source, p.case_number, p.sequence, p.special_kind_code, p.has_written_notice, p.started_at
 ), pause_judged as (
     select p.*,

@@ -242,6 +242,16 @@ class TestPauses:
         resumed = run(events=[*events, event("resumed", "2025-03-06")], as_of="2025-03-20")
         assert (resumed.is_paused, resumed.is_late, resumed.due_on) == (False, True, date(2025, 3, 11))
 
+    def test_a_pause_that_begins_when_another_ends_has_an_end_of_its_own(self) -> None:
+        steps = [("suspended", "2025-03-05"), ("resumed", "2025-03-07"), ("suspended", "2025-03-07"), ("resumed", "2025-03-12")]
+        events = [
+            replace(pause(day, None) if step == "suspended" else event(step, day), sequence=n) for n, (step, day) in enumerate(steps, 1)
+        ]
+        assert run(events=events, as_of="2025-03-20").paused_days == 5
+        assert run(events=events[:3], as_of="2025-03-20").is_paused
+        ended_at_once = [replace(one, sequence=n) for n, one in enumerate([pause("2025-03-05", None), event("resumed", "2025-03-05")])]
+        assert run(events=ended_at_once, as_of="2025-03-20").paused_days == 0
+
     def test_a_completed_case_is_not_paused(self) -> None:
         clocks = run(events=[pause("2025-03-05", None)], completed_at="2025-03-07", as_of="2025-05-01")
         assert (clocks.is_paused, clocks.paused_days, clocks.net_working_days) == (False, 2, 2)
