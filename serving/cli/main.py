@@ -7,7 +7,6 @@ An error of ours ends with exit code 2 and one line on the error stream.
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from pathlib import Path
@@ -92,29 +91,11 @@ def sample(
 @reports_errors
 def sync(sources: Sources = None, home: Home = None) -> None:
     """只同步数据源，不加工。"""
-    import duckdb
-
-    from pipelines.sources.service import finish_run, load_sources, run_lock, start_run
-    from pipelines.sources.service import sync as synchronise
-    from pipelines.upkeep.home import open_home
-    from pipelines.warehouse.books import damage_of, mend
+    from pipelines.run.syncing import sync_only
     from serving.cli.tables import print_drift, sync_table
 
-    settings = settings_of(home)
-    source_file = load_sources(sources or settings.home / "sources.yml")
-    with run_lock(settings), Bars(Console(stderr=True)) as bars:
-        mend(settings)
-        open_home(settings)
-        reference = start_run(settings)
-        try:
-            counts = synchronise(settings, source_file, reference, progress=bars)
-        except Exception as error:  # a kill leaves the run "running": the doctor tells them apart by it
-            with suppress(duckdb.Error, OSError):  # the failure itself is what people must hear of
-                finish_run(settings, reference, "failed", str(error)[:2000])
-            if damage := damage_of(settings, [error]):
-                raise damage from error
-            raise
-        finish_run(settings, reference, "synced")
+    with Bars(Console(stderr=True)) as bars:
+        counts = sync_only(settings_of(home), sources, bars)
     out = Console(highlight=False)
     out.print(sync_table([vars(count) for count in counts]))
     unmapped, missing = ([(count.source, count.subject, column) for count in counts for column in getattr(count, of)] for of in ("unmapped", "missing"))
