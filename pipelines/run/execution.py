@@ -1,9 +1,10 @@
 """How the job is executed in this process: its Dagster instance, what it prints, the names of its errors."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
 
 import dagster as dg
 import duckdb
@@ -15,6 +16,7 @@ from pipelines.defs.resources import TOLD_TAG
 from pipelines.warehouse.books import damage_of, failed_checks, latest_run
 
 _NO_SPACE = "No space left on device"
+_LITTLE = 1 << 20
 
 
 def execute(
@@ -30,12 +32,12 @@ def execute(
     try:
         job.execute_in_process(instance=instance, asset_selection=keys, partition_key=partition, tags={TOLD_TAG: "true", **tags}, run_config=quiet)
     except Exception as error:
+        if _is_full(settings, "".join(map(str, _chain(error)))):  # first: a full disk also leaves files that look damaged
+            raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
         if damage := damage_of(settings, _chain(error)):
             raise damage from error
         if isinstance(error, YiwangError):
             raise
-        if _NO_SPACE in "".join(map(str, _chain(error))):
-            raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
         if broken := failed_checks(settings, latest_run(settings)):
             raise YiwangError("YW-RUN-005", detail="；".join(broken)) from error
         ours = next((link for link in _chain(error) if isinstance(link, YiwangError)), None)
@@ -45,6 +47,11 @@ def execute(
         cause = _chain(error)[-1]
         lines = [line for line in str(cause).splitlines() if line.strip()] or [type(cause).__name__]
         raise YiwangError("YW-RUN-002", step=step, detail=lines[0]) from error
+
+
+def _is_full(settings: Settings, text: str) -> bool:
+    """Whether the disk is full: SQLite says only that it cannot write, and readers of a cut file that it is damaged."""
+    return _NO_SPACE in text or shutil.disk_usage(settings.home).free < _LITTLE
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -61,7 +68,7 @@ def named_errors(settings: Settings) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        if _NO_SPACE in str(error):
+        if _is_full(settings, str(error)):
             raise YiwangError("YW-RUN-007", path=settings.home, detail="磁盘空间不足") from error
         raise damage_of(settings, [error]) or YiwangError("YW-RUN-002", step=JOB, detail=str(error).splitlines()[0]) from error
 
@@ -86,8 +93,11 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def quietly(settings: Settings) -> Iterator[None]:
-    """Sends what dbt and Dagster print to a log file: the command line shows progress and results only."""
+    """Sends what dbt and Dagster print to a log file, on both streams: the command line shows progress and results only.
+
+    Whoever shows progress meanwhile writes to the stream that was there before.
+    """
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with (logs / "run.log").open("w", encoding="utf-8") as log, redirect_stdout(log):
+    with (logs / "run.log").open("w", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         yield

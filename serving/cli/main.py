@@ -79,7 +79,7 @@ def sample(
 
     settings, last = settings_of(home), day_of(until)
     check_cases(cases)
-    console = Console(stderr=True)
+    console = Console(file=sys.stderr)  # pinned: a run sends what others print to its log
     with run_lock(settings), Bars(console) as bars:
         summary = write_sample(
             settings.home, cases=cases, until=last, seed=seed, errors=errors, profile=profile, progress=bars, replace=replace
@@ -94,7 +94,7 @@ def sync(sources: Sources = None, home: Home = None) -> None:
     from pipelines.run.syncing import sync_only
     from serving.cli.tables import print_drift, sync_table
 
-    with Bars(Console(stderr=True)) as bars:
+    with Bars(Console(file=sys.stderr)) as bars:
         counts = sync_only(settings_of(home), sources, bars)
     out = Console(highlight=False)
     out.print(sync_table([vars(count) for count in counts]))
@@ -112,7 +112,7 @@ def run(
 ) -> None:
     """运行全流程：同步、加工、检查、评分、发布、报告；--as-of 为已发布过的过去某日时，按当时所知重算并与发布的结果核对，当前快照不变。"""
     settings = settings_of(home)
-    console = Console(stderr=True)
+    console = Console(file=sys.stderr)  # pinned: a run sends what others print to its log
     instant = instant_of(as_of, settings.zone) if as_of else None
     if known not in ("then", "now"):
         raise YiwangError("YW-SERVE-005", name="--known", detail="只能是 then 或 now")

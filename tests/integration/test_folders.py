@@ -83,7 +83,7 @@ def test_links_are_followed_but_not_round_in_circles(folder: Reader) -> None:
     (folder.folder / "deep" / "loop.csv").symlink_to("loop.csv")
     (folder.folder / "deep" / "broken.csv").symlink_to("nowhere.csv")
     (folder.folder / "deep" / "link.csv").symlink_to("../a.csv")
-    assert folder.read("deep").of("case_number") == ["c", "d", "e", "a"]
+    assert sorted(folder.read("deep").of("case_number")) == ["a", "c", "d", "e"]
 
 
 def test_a_file_that_vanishes_meanwhile_is_said_and_the_next_run_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from models.domain.contracts import SUBJECTS
 from models.domain.errors import YiwangError
 from pipelines.sample.service import write_sample
 from quality.service import CheckResult, check
@@ -109,7 +110,7 @@ def test_rows_read_reconcile(first: Path) -> None:
         rows = connection.execute(
             "select rows_read, inserted + updated + unchanged + superseded + deleted + quarantined, subject from marts.mart_sync_run"
         ).fetchall()
-    assert len(rows) == 8
+    assert len(rows) == len(SUBJECTS)
     assert all(read == accounted and read > 0 for read, accounted, _ in rows)
 
 

@@ -261,7 +261,7 @@ def test_files_read_before_a_left_over_package_is_resumed_keep_apart_from_it(bef
     assert start(folder, "after the extraction").wait() == -signal.SIGKILL
     home = open_home(folder)
     home.yml.write_text(home.yml.read_text().replace("location: region.csv", "location: region*.csv"))
-    home.csv("region_new.csv", ["region_code"], [["new"]])
+    home.csv("region_new.csv", ["region_code", "region_name"], [["new", 2]])
     home.sync(["region"])
     found = outcome(home, home.sync())
     assert {name: found[name] for name in ("case", "case_event", "quarantine", "sources of rows")} == {
