@@ -8,10 +8,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-import duckdb
 import structlog
 
 from models.domain.contracts import SUBJECT_TITLES
+from models.domain.ids import uuid7
 from models.domain.settings import Settings
 from pipelines.alerts.delivery import Undelivered, Webhook
 from pipelines.alerts.outbox import Outbox
@@ -169,5 +169,4 @@ def _title(subject: str) -> str:
 
 
 def _new_id() -> str:
-    with duckdb.connect() as connection:
-        return str(connection.execute("SELECT uuidv7()").fetchall()[0][0])
+    return str(uuid7(datetime.now(UTC)))

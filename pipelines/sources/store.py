@@ -5,11 +5,8 @@ What does not belong here: what is written into the tables, and the tables of th
 
 # ruff: noqa: S608 - names and values enter statements through store.name() and store.literal() only
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +16,7 @@ from models.domain.contracts import SUBJECTS
 from models.domain.identifiers import set_digest_key
 from models.domain.schema import raw_columns
 from models.domain.settings import Settings
+from models.store.key_files import made_once
 
 _TABLES = {
     "raw.quarantine": {
@@ -158,20 +156,5 @@ def use_digest_key(settings: Settings, connection: duckdb.DuckDBPyConnection) ->
     if settings.digest_key is not None:
         key = settings.digest_key.get_secret_value().encode()
     else:
-        key = bytes.fromhex(_key_file(settings.home / "digest.key").read_text().strip())
+        key = bytes.fromhex(made_once(settings.home / "digest.key"))
     set_digest_key(connection, key)
-
-
-def _key_file(path: Path) -> Path:
-    if not path.exists():
-        # Written beside and linked into place: a kill leaves no half key, and a key once made is never replaced.
-        draft = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path

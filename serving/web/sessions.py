@@ -7,13 +7,11 @@ session made with it. Nothing is kept on the server but the key.
 
 import base64
 import hashlib
-import os
-import secrets
-from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
 
 from models.domain.settings import Settings
+from models.store.key_files import made_once
 
 COOKIE = "yiwang_session"
 LIFETIME = 12 * 3600
@@ -51,25 +49,9 @@ class Sessions:
 
     def _key(self, make: bool) -> Fernet | None:
         if self._fernet is None:
-            secret = self._given.get_secret_value() if self._given else _from_file(self._path, make)
+            secret = self._given.get_secret_value() if self._given else (made_once(self._path) if make or self._path.exists() else None)
             if secret is None:
                 return None
             digest = hashlib.sha256(b"yiwang session\0" + secret.encode()).digest()
             self._fernet = Fernet(base64.urlsafe_b64encode(digest))
         return self._fernet
-
-
-def _from_file(path: Path, make: bool) -> str | None:
-    """The key of a home; when two processes make it at the same time, the first one's holds."""
-    if make and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    return path.read_text() if path.exists() else None

@@ -1,9 +1,7 @@
 """Cases in the operational store, the same on SQLite and on PostgreSQL: whole lives, two hands at once, time as an actor."""
 
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,9 +15,7 @@ from models.core.processes.service import ROLES, shipped
 from models.core.work.service import Actor, work
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
-from models.domain.settings import Settings
 from models.store.operational.database import Database
-from models.store.operational.migration import upgrade
 from models.store.operational.tables import Audit, CaseFile, Outbox
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -29,19 +25,12 @@ LICENCE = Limits(type_code="01", promised_limit=10, promised_limit_unit="wd", st
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        settings = Settings(home=tmp_path)
-    else:
-        server = request.getfixturevalue("postgres")
-        settings = Settings(home=tmp_path, database_url=server.url_of(server.create()))
-    opened = Database(settings)
-    upgrade(opened)
-    with work(opened, ANYBODY, MONDAY) as now:
+@pytest.fixture
+def database(database: Database) -> Database:
+    """The shared one, with the process that the cases run on."""
+    with work(database, ANYBODY, MONDAY) as now:
         publish(now, shipped()["licence"])
-    yield opened
-    opened.close()
+    return database
 
 
 def new(database: Database, number: str = "C1") -> UUID:
@@ -52,11 +41,6 @@ def new(database: Database, number: str = "C1") -> UUID:
 def do(database: Database, case_id: UUID, action: str, at: datetime = MONDAY, version: int | None = None, **more: Any) -> None:
     with work(database, ANYBODY, at) as now:
         act(now, case_id, Command(action, at, ROLES, **more), version=version)
-
-
-def phase(database: Database, case_id: UUID) -> str:
-    with database.read() as session:
-        return session.get_one(CaseFile, case_id).phase
 
 
 def test_a_case_lives_from_application_to_delivery(database: Database) -> None:

@@ -3,9 +3,8 @@
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,9 +18,7 @@ from models.core.processes.service import ROLES, shipped
 from models.core.work.service import Actor, work
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
-from models.domain.settings import Settings
 from models.store.operational.database import Database
-from models.store.operational.migration import upgrade
 from models.store.operational.tables import CaseEvent, CaseFile, Outbox, Task
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -31,20 +28,13 @@ LICENCE = Limits(type_code="01", promised_limit=10, promised_limit_unit="wd", st
 CODES = ("licence", "licence_joint", "licence_commitment", "review_followup")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        settings = Settings(home=tmp_path)
-    else:
-        server = request.getfixturevalue("postgres")
-        settings = Settings(home=tmp_path, database_url=server.url_of(server.create()))
-    opened = Database(settings)
-    upgrade(opened)
-    with work(opened, ANYBODY, MONDAY) as now:
+@pytest.fixture
+def database(database: Database) -> Database:
+    """The shared one, with the processes that the cases run on."""
+    with work(database, ANYBODY, MONDAY) as now:
         for code in CODES:
             publish(now, shipped()[code])
-    yield opened
-    opened.close()
+    return database
 
 
 def new(database: Database, process: Process, number: str) -> UUID:

@@ -4,20 +4,19 @@ As tests/integration/test_sync_kill.py, with a real PostgreSQL server. Run as a 
 is killed.
 """
 
-import os
-import pkgutil
 import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.domain.settings import Settings
+from tests.support.killing import arm
 from tests.support.postgres import Server
 from tests.support.sql import office
 from tests.support.sync import SyncHome
@@ -103,27 +102,8 @@ def test_a_kill_loses_and_doubles_nothing(before: Path, expected: dict[str, Any]
     assert outcome(home, home.sync()) == expected
 
 
-def _deadly(function: Callable[..., Any], moment: str, calls: int) -> Callable[..., Any]:
-    count = 0
-
-    def patched(*arguments: Any, **named: Any) -> Any:
-        nonlocal count
-        count += 1
-        if moment == "before" and count == calls:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*arguments, **named)
-        if moment == "after" and count == calls:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    return patched
-
-
 def _main(folder: Path, point: str) -> None:
-    target, moment, calls = POINTS[point]
-    owner, name = target.rsplit(".", 1)
-    patched = pkgutil.resolve_name(owner)
-    setattr(patched, name, _deadly(getattr(patched, name), moment, calls))
+    arm(*POINTS[point])
     open_home(folder).sync()
 
 

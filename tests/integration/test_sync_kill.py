@@ -5,8 +5,6 @@ with a home in which nobody was killed. Run as a script, this file is the proces
 """
 
 import json
-import os
-import pkgutil
 import random
 import shutil
 import signal
@@ -14,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ import pytest
 from models.domain.settings import Settings
 from pipelines.sources import package
 from pipelines.sources.service import SyncCount
+from tests.support.killing import arm
 from tests.support.sync import SyncHome, reconciles
 
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")  # a dependency of dlt imports it
@@ -294,32 +292,9 @@ def test_a_damaged_package_is_read_again(before: Path, expected: dict[str, Any],
     assert outcome(home, home.sync()) == expected
 
 
-def _kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _deadly(function: Callable[..., Any], moment: str, calls: int) -> Callable[..., Any]:
-    count = 0
-
-    def patched(*arguments: Any, **named: Any) -> Any:
-        nonlocal count
-        count += 1
-        if moment == "before" and count == calls:
-            _kill()
-        result = function(*arguments, **named)
-        if moment == "after" and count == calls:
-            _kill()
-        return result
-
-    return patched
-
-
 def _main(folder: Path, point: str) -> None:
     if point in POINTS:
-        target, moment, calls = POINTS[point]
-        owner, name = target.rsplit(".", 1)
-        patched = pkgutil.resolve_name(owner)
-        setattr(patched, name, _deadly(getattr(patched, name), moment, calls))
+        arm(*POINTS[point])
     open_home(folder).sync()
 
 

@@ -6,7 +6,6 @@ together or not at all. What does not belong here: whether the actor may (policy
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from models.domain.errors import YiwangError
+from models.domain.ids import uuid7
 from models.store.operational.database import Database
 from models.store.operational.tables import Audit, Idempotency, Outbox
 
@@ -114,12 +114,6 @@ def work(database: Database, actor: Actor, at: datetime) -> Iterator[Work]:
         raise YiwangError("YW-STORE-010") from error
     except sa.exc.IntegrityError as error:
         raise YiwangError("YW-STORE-010") from error
-
-
-def uuid7(at: datetime) -> UUID:
-    """A UUIDv7 of an instant (RFC 9562 §5.7)."""
-    value = int(at.timestamp() * 1000) << 80 | int.from_bytes(os.urandom(10))
-    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62)
 
 
 def _digest(request: Mapping[str, Any]) -> str:
