@@ -1,0 +1,16 @@
+"""Tables of the operational store, as SQLAlchemy sees them; Alembic's migrations make them.
+
+Rules about them live in ``models.core``. Instants are UTC. Every table whose rows people change carries ``version``, which grows
+with each change: who writes says which version was read, and loses against whoever was faster.
+"""
+
+from models.store.operational.tables.base import SECRET, Base
+from models.store.operational.tables.cases import CaseEvent, CaseFile, ProcessVersion, Task
+from models.store.operational.tables.organisation import Unit
+from models.store.operational.tables.parties import Authorisation, Party
+from models.store.operational.tables.work import Audit, AuditHead, Consumer, Idempotency, Outbox
+
+__all__ = [
+    "SECRET", "Audit", "AuditHead", "Authorisation", "Base", "CaseEvent", "CaseFile", "Consumer", "Idempotency", "Outbox", "Party", "ProcessVersion",
+    "Task", "Unit",
+]

@@ -1,0 +1,81 @@
+"""What every unit of work writes beside its change: outbox, audit, answers to repeated requests."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.store.operational.tables.base import Base
+from models.store.operational.types import Position
+
+
+class Outbox(Base):
+    """What others must hear of, written with the change itself; read in order of commit."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (sa.Index(None, "transaction", "position"),)
+
+    position: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=True)
+    transaction: Mapped[int | None] = mapped_column(sa.BigInteger)
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    topic: Mapped[str]
+    aggregate: Mapped[str]
+    aggregate_id: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Consumer(Base):
+    """How far somebody has read the outbox: ``position`` on SQLite, ``(transaction, position)`` on PostgreSQL."""
+
+    __tablename__ = "consumer"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    transaction: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
+    position: Mapped[int] = mapped_column(sa.BigInteger)
+    updated_at: Mapped[datetime]
+
+
+class Idempotency(Base):
+    """What a POST with this key answered, so that the same one again changes nothing."""
+
+    __tablename__ = "idempotency"
+
+    actor: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_digest: Mapped[str]
+    answer: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Audit(Base):
+    """Who did what to what, when, on whose authority; written with the change, chained by the sealer, never changed."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        sa.Index("ix_audit__unsealed", "transaction", "position", postgresql_where=sa.text("chain_number IS NULL"), sqlite_where=sa.text("chain_number IS NULL")),
+    )
+
+    position: Mapped[int] = mapped_column(Position, primary_key=True, autoincrement=True)
+    transaction: Mapped[int | None] = mapped_column(sa.BigInteger)
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    authority: Mapped[str]
+    action: Mapped[str]
+    target: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    chain_number: Mapped[int | None] = mapped_column(sa.BigInteger, unique=True)
+    chain_hash: Mapped[str | None]
+
+
+class AuditHead(Base):
+    """The end of the audit chain as a sealing left it, signed; never changed. Its copies outside the store are what it is checked by."""
+
+    __tablename__ = "audit_head"
+
+    number: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[str]
+    at: Mapped[datetime]
+    signature: Mapped[str]
