@@ -5,18 +5,24 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
+from models.core.crypto.service import provider
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
+from models.store.operational.database import Database
+from models.store.operational.migration import upgrade
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository
 from serving import observe, problems
 from serving.api import health
 from serving.api.answers import Answers
+from serving.api.operational.calls import PREFIX, PROBLEMS, Operations
+from serving.api.operational.service import ROUTERS
 from serving.api.warehouse.catalogue import router as catalogue_router
 from serving.api.warehouse.router import router as warehouse_router
 from serving.auth.service import Authenticator, Guard
@@ -34,21 +40,27 @@ def create_app(settings: Settings) -> FastAPI:
     authenticator = Authenticator(settings)
     # one DuckDB thread a question: several questions share the cores, one does not need both
     store = SnapshotStore(settings, threads=1)
+    operations = Operations(settings, Database(settings), provider(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await anyio.to_thread.run_sync(upgrade, operations.database)
         yield
         store.close()
+        operations.database.close()
 
     app = FastAPIOffline(
-        title="一网数据服务接口", version="1", description="已发布数据的只读接口。每个应答都来自同一版数据，并注明其截止时刻 as_of。",
+        title="一网接口", version="1", description="业务接口（/api/v1）读写办件、办事主体、机构和评价；数据接口（/api/v1/warehouse）只读已发布的数据，每个应答来自同一版并注明截止时刻 as_of。",
         lifespan=lifespan, generate_unique_id_function=_operation_id,
     )
     app.state.answers = Answers(WarehouseRepository(store))
+    app.state.operations = operations
     problems.install(app)
     app.include_router(health.router)
     app.include_router(warehouse_router)
     app.include_router(catalogue_router)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX, responses=PROBLEMS)
     mount(app, settings, store)
     # the last one added stands outermost
     app.add_middleware(HeadAsGet)

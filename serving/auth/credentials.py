@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from models.core.policy.service import Grant, Principal
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from serving.auth.principal import DEVELOPER, ROLES, Principal
+from serving.auth.principal import TOKEN_ROLES, developer
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host")
 """What a proxy adds: whoever asked is then elsewhere, though the connection comes from this machine."""
@@ -64,7 +65,7 @@ class Authenticator:
             return None
         # DNS rebinding: a foreign name that points to this machine; and pages of other sites that reach for it
         host = _host_name(headers.get("host", ""))
-        return DEVELOPER if host is not None and is_loopback(host) and _same_origin(headers) else None
+        return developer() if host is not None and is_loopback(host) and _same_origin(headers) else None
 
     def _known(self, token: str) -> Principal | None:
         digest = hashlib.sha256(token.encode()).digest()
@@ -90,17 +91,17 @@ def _tokens(text: str) -> tuple[_Token, ...]:
     for number, entry in enumerate(filter(None, (part.strip() for part in text.split(","))), start=1):
         name, _, rest = entry.partition(":")
         role, _, digest = rest.partition(":")
-        if not name or role not in ROLES or len(digest) != 64:
+        if not name or role not in TOKEN_ROLES or len(digest) != 64:
             raise _wrong(number)
         try:
-            tokens.append(_Token(Principal(name, frozenset({role})), bytes.fromhex(digest)))
+            tokens.append(_Token(Principal(name, frozenset({Grant(role)})), bytes.fromhex(digest)))
         except ValueError:
             raise _wrong(number) from None
     return tuple(tokens)
 
 
 def _wrong(number: int) -> YiwangError:
-    return YiwangError("YW-CONFIG-001", name="YIWANG_API_TOKENS", detail=f"第 {number} 项应为 名称:角色:sha256，角色为 {'、'.join(sorted(ROLES))}")
+    return YiwangError("YW-CONFIG-001", name="YIWANG_API_TOKENS", detail=f"第 {number} 项应为 名称:角色:sha256，角色为 {'、'.join(sorted(TOKEN_ROLES))}")
 
 
 def _token_of(header: str) -> tuple[str, bool]:

@@ -11,9 +11,10 @@ from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from models.core.policy.service import Principal
 from models.domain.errors import YiwangError
 from serving.auth.credentials import Authenticator
-from serving.auth.principal import WAREHOUSE_READ, Principal
+from serving.auth.principal import WAREHOUSE_READ
 
 PUBLIC = frozenset({"/health", "/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/favicon.ico"})
 """Addresses that anybody may ask for: is it alive, what can it do. None of them shows data."""

@@ -1,35 +1,15 @@
-"""Who asks, and what the roles may do."""
+"""Permissions that the platform's own pages ask for, and who stands for whom where no account is needed."""
 
-from dataclasses import dataclass
+from models.core.policy.service import Grant, Principal, policy
 
 WAREHOUSE_READ = "warehouse:read"
 RUNS_OPERATE = "runs:operate"
 SOURCES_EDIT = "sources:edit"
 
-ROLES: dict[str, frozenset[str]] = {
-    "viewer": frozenset({WAREHOUSE_READ}),
-    "operator": frozenset({WAREHOUSE_READ, RUNS_OPERATE}),
-    "administrator": frozenset({WAREHOUSE_READ, RUNS_OPERATE, SOURCES_EDIT}),
-}
-"""Role → permissions. What is not here is nobody's."""
+TOKEN_ROLES = frozenset({"viewer", "operator", "administrator"})
+"""Roles that a token of the settings may have; all others are held by accounts and keys of systems."""
 
 
-@dataclass(frozen=True)
-class Principal:
-    """Somebody whose credentials were checked.
-
-    Attributes:
-        name: Name of the token, for the log.
-        roles: Keys of :data:`ROLES`.
-    """
-
-    name: str
-    roles: frozenset[str]
-
-    def may(self, permission: str) -> bool:
-        """Whether one of the roles has the permission."""
-        return any(permission in ROLES.get(role, ()) for role in self.roles)
-
-
-DEVELOPER = Principal("developer", frozenset({"administrator"}))
-"""The development principal: loopback only, with ``YIWANG_DEV=1``."""
+def developer() -> Principal:
+    """The development principal: loopback only, with ``YIWANG_DEV=1``; holds every role everywhere."""
+    return Principal("developer", frozenset(Grant(role) for role in policy().roles))

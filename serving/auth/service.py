@@ -1,10 +1,11 @@
 """The door of authentication: from credentials to a principal, and what a route demands."""
 
+from models.core.policy.service import Principal
 from serving.auth.credentials import Authenticator, is_loopback
 from serving.auth.guard import PUBLIC, PUBLIC_FOLDERS, Guard, is_public, require
-from serving.auth.principal import DEVELOPER, ROLES, RUNS_OPERATE, SOURCES_EDIT, WAREHOUSE_READ, Principal
+from serving.auth.principal import RUNS_OPERATE, SOURCES_EDIT, TOKEN_ROLES, WAREHOUSE_READ, developer
 
 __all__ = [
-    "DEVELOPER", "PUBLIC", "PUBLIC_FOLDERS", "ROLES", "RUNS_OPERATE", "SOURCES_EDIT", "WAREHOUSE_READ", "Authenticator", "Guard", "Principal",
-    "is_loopback", "is_public", "require",
+    "PUBLIC", "PUBLIC_FOLDERS", "RUNS_OPERATE", "SOURCES_EDIT", "TOKEN_ROLES", "WAREHOUSE_READ", "Authenticator", "Guard", "Principal",
+    "developer", "is_loopback", "is_public", "require",
 ]

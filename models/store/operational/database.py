@@ -116,3 +116,5 @@ def _told() -> Iterator[None]:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
         raise YiwangError("YW-STORE-008") from error
+    except (sa.exc.DataError, OverflowError) as error:
+        raise YiwangError("YW-STORE-012") from error

@@ -1,0 +1,58 @@
+"""Versions of processes as the store keeps them: listed, read, published."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from models.core.cases.service import publish
+from models.core.processes.definition import Process
+from models.core.processes.service import ROLES
+from models.core.processes.soundness import faults
+from models.core.work.service import Work
+from models.domain.errors import YiwangError
+from models.store.operational.paging import Page, Paging, page
+from models.store.operational.tables import ProcessVersion
+
+
+def listed(session: Session, paging: Paging) -> Page[ProcessVersion]:
+    """All versions by code and number; one query."""
+    return page(session, sa.select(ProcessVersion), [ProcessVersion.process, ProcessVersion.number], paging)
+
+
+def get(session: Session, process: str, number: int) -> ProcessVersion:
+    """One version.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is none.
+    """
+    found = session.get(ProcessVersion, (process, number))
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="流程", key=f"{process}/{number}")
+    return found
+
+
+def publish_checked(now: Work, process: Process) -> ProcessVersion:
+    """Publish a version that somebody hands in.
+
+    Raises:
+        YiwangError: YW-CORE-004 where the process is not sound, YW-CORE-006 where the version is there with another content.
+    """
+    if found := faults(process, ROLES):
+        raise YiwangError("YW-CORE-004", path=f"{process.process}/{process.version}", detail="；".join(found))
+    publish(now, process)
+    now.session.flush()
+    return get(now.session, process.process, process.version)
+
+
+def summary(version: ProcessVersion) -> dict[str, Any]:
+    """What lists show of a version."""
+    return {
+        "process": version.process, "number": version.number, "title": version.body["title"], "kind": version.kind,
+        "published_at": version.published_at.isoformat(),
+    }  # fmt: skip
+
+
+def detail(version: ProcessVersion) -> dict[str, Any]:
+    """A version with its definition."""
+    return summary(version) | {"body": version.body}

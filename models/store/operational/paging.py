@@ -1,0 +1,109 @@
+"""Lists in pages: each goes on where the last one ended, by key, so that no page is slower than the first.
+
+The token says where; it is opaque and checked, not secret: it grants nothing that the first page does not, and its values only
+ever become bound parameters.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from models.domain.errors import YiwangError
+
+DEFAULT_LIMIT, MOST_LIMIT = 50, 200
+"""Rows of a page: where nothing is said, and at most."""
+_CHECK = 6
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Paging:
+    """Which page is wanted.
+
+    Attributes:
+        limit: Rows at most, 1 to :data:`MOST_LIMIT`.
+        cursor: ``next`` of the page before; None for the first one.
+    """
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """A page of a list.
+
+    Attributes:
+        items: Its rows.
+        next: Token of the page after it; None for the last one.
+    """
+
+    items: Sequence[Row]
+    next: str | None
+
+
+def page(session: Session, query: sa.Select[tuple[Row]], keys: Sequence[Any], paging: Paging, *, is_descending: bool = False) -> Page[Row]:
+    """A page of a query; one query.
+
+    Args:
+        session: The transaction.
+        query: Selects one entity, with its conditions, without an order.
+        keys: Columns of that entity that order it, never null; together they are unique.
+        paging: Which page.
+        is_descending: The greatest first.
+
+    Raises:
+        YiwangError: YW-STORE-006 for a token that is not one of this list's.
+    """
+    names = [key.key for key in keys]
+    question = ",".join([str(keys[0].table), *names, "-" if is_descending else "+"])
+    if paging.cursor is not None:
+        values = _values(paging.cursor, question, [key.type.python_type for key in keys])
+        here, there = sa.tuple_(*keys), sa.tuple_(*(sa.literal(value, key.type) for value, key in zip(values, keys, strict=True)))
+        query = query.where(here < there if is_descending else here > there)
+    limit = max(1, min(paging.limit, MOST_LIMIT))
+    order = [key.desc() if is_descending else key.asc() for key in keys]
+    rows = session.scalars(query.order_by(*order).limit(limit + 1)).all()
+    if len(rows) <= limit:
+        return Page(rows, None)
+    last = rows[limit - 1]
+    return Page(rows[:limit], _token(question, [getattr(last, name) for name in names]))
+
+
+def _token(question: str, values: Sequence[Any]) -> str:
+    body = orjson.dumps([question, [value.isoformat() if isinstance(value, date | datetime) else str(value) if isinstance(value, UUID) else value for value in values]])
+    return base64.urlsafe_b64encode(_check(body) + body).rstrip(b"=").decode()
+
+
+def _values(token: str, question: str, types: Sequence[type]) -> list[Any]:
+    try:
+        raw = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        check, body = raw[:_CHECK], raw[_CHECK:]
+        if check != _check(body):
+            raise ValueError("changed")
+        asked, values = orjson.loads(body)
+        found = [_typed(value, wanted) for value, wanted in zip(values, types, strict=True)]
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise YiwangError("YW-STORE-006", detail="内容不完整") from error
+    if asked != question:
+        raise YiwangError("YW-STORE-006", detail="它属于另一个列表")
+    return found
+
+
+def _typed(value: Any, wanted: type) -> Any:
+    if wanted in (date, datetime):
+        return wanted.fromisoformat(value)  # type: ignore[attr-defined]
+    return wanted(value)
+
+
+def _check(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_CHECK, person=b"yiwang-page").digest()
