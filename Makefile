@@ -44,8 +44,8 @@ integration: .venv/installed-dev
 	$(BIN)/pytest -rs -n 2 --dist loadfile -m "not slow" tests/integration
 e2e: .venv/installed-dev
 	$(BIN)/pytest -rs -m "not slow" tests/e2e
-slow: .venv/installed-dev  ## the slow set
-	$(BIN)/pytest -rs -m slow tests
+slow: .venv/installed-dev  ## the slow set, and property tests with all their examples
+	YIWANG_TESTS=all $(BIN)/pytest -rs -m "slow or property" tests
 bench: .venv/installed-dev  ## figures beside the plain alternative
 	$(BIN)/python -m bench
 docs: .venv/installed-dev  ## reference generated from code; dbt's documentation as one page that works offline

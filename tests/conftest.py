@@ -9,12 +9,20 @@ from hypothesis import settings as hypothesis_settings
 
 from models.domain.settings import Settings
 from tests.support import postgres as postgres_support
+from tests.support.examples import examples
 from tests.support.postgres import Server
 from tests.support.snapshots import publish
 
 # A shared machine may be slow: a test fails for what it finds, never for how long it took.
-hypothesis_settings.register_profile("yiwang", deadline=None)
+hypothesis_settings.register_profile("yiwang", deadline=None, max_examples=examples(100))
 hypothesis_settings.load_profile("yiwang")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Property tests are marked as such: `make test-all` runs them once more with all their examples."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.property)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from models.store.cursors import Cursor
 from models.store.resources import RESOURCES
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository, sortable
+from tests.support.examples import examples
 from tests.support.snapshots import publish
 
 DAYS = st.dates(date(2025, 1, 1), date(2026, 7, 1))
@@ -56,7 +57,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarehouseRe
 
 
 @given(filters=FILTERS, sort=SORTS, limit=st.integers(1, 200))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_pages_are_the_list(repository: WarehouseRepository, filters: dict[str, Any], sort: str, limit: int) -> None:
     column, order = sort.lstrip("-"), "DESC" if sort.startswith("-") else "ASC"
     conditions = " AND ".join(PLAIN[name] for name in filters) or "true"
@@ -105,7 +106,7 @@ def test_cursor_fits_only_its_own_question(repository: WarehouseRepository) -> N
 
 
 @given(place=st.integers(0, 200), other=st.characters())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_changed_cursor_is_refused(repository: WarehouseRepository, place: int, other: str) -> None:
     token = repository.page("cases", limit=5).next
     assert token is not None
@@ -119,7 +120,7 @@ def test_changed_cursor_is_refused(repository: WarehouseRepository, place: int, 
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: raw.hex()))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_text_as_cursor_is_refused(repository: WarehouseRepository, token: str) -> None:
     with pytest.raises(YiwangError) as refused:
         repository.page("cases", limit=5, cursor=token)

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from models.domain.errors import YiwangError
 from pipelines.sources.formats import text
+from tests.support.examples import examples
 from tests.support.files import Reader, home_in, reader
 from tests.support.sync import numbers
 
@@ -226,7 +227,7 @@ def test_ends_of_lines_mixed_blank_lines_before_the_header_and_delimiters_at_the
     assert list(bad.settings.work.joinpath("duckdb_tmp").iterdir()) == []
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     values=st.lists(st.text(st.sampled_from('ab" \r\n,汉'), max_size=6), min_size=1, max_size=8),
     ends=st.lists(st.sampled_from(["\r\n", "\n", "\r"]), min_size=8, max_size=8),

@@ -14,6 +14,7 @@ from models.domain.contracts import SUBJECTS
 from models.domain.schema import raw_columns
 from pipelines.warehouse import service
 from tests.support.dbt_models import Warehouse
+from tests.support.examples import examples
 
 AS_OF = datetime(2026, 6, 30, 15, 59, 59, tzinfo=UTC)
 LATER = AS_OF + timedelta(days=40)
@@ -309,7 +310,7 @@ def filled(rows: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
 
 
 @given(rows=ROWS, history=ROWS)
-@hypothesis_settings(max_examples=100)
+@hypothesis_settings(max_examples=examples(100))
 def test_versions_follow_one_another_without_gap_or_overlap(versions_of: Sql, rows: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
     found = versions_of(filled(rows), filled(history, _known_to_seq=lambda i: 2 + i % 3))
     assert bool(found) == any(not row["_is_deleted"] for row in rows)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from models.domain.errors import YiwangError
 from pipelines.sources.formats import json_lines
+from tests.support.examples import examples
 from tests.support.files import Reader, home_in, reader
 from tests.support.sync import numbers
 
@@ -159,7 +160,7 @@ def test_a_cut_gz_is_named(lines: Reader) -> None:
 LEAF = st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "ab"]), LEAF | st.lists(LEAF, max_size=2), max_size=3), max_size=4))
 def test_any_records_come_back(lines: Reader, records: list[dict[str, Any]]) -> None:
     """Numbered records with any values: each comes back, and its list is the list."""

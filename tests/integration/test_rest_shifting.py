@@ -18,6 +18,7 @@ from models.domain.errors import YiwangError
 from pipelines.sources.http.listing import Listing, Resume
 from pipelines.sources.http.paging import AnyPaging, Paging, Place, Reply
 from pipelines.sources.kinds.rest import RestSource
+from tests.support.examples import examples
 from tests.support.rest_reading import PAGINGS, RestReadings, regions, rest
 from tests.support.rest_server import FastClock, RestServer, serving
 
@@ -80,7 +81,7 @@ def script_of(name: str) -> st.SearchStrategy[dict[int, list[Any]]]:
 
 
 @pytest.mark.parametrize("name", PAGINGS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_nothing_that_stays_is_missed(name: str, data: st.DataObject) -> None:
     server = RestServer(records=regions(data.draw(st.integers(0, 40))))

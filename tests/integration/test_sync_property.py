@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.sync import SyncHome, numbers
 
 pytestmark = pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning")  # a dependency of dlt imports it
@@ -85,7 +86,7 @@ ROWS = st.lists(st.builds(Row, st.integers(0, 4), st.integers(0, 2), st.integers
 STEPS = st.lists(st.dictionaries(st.sampled_from(["a.csv", "b.csv", "c.csv"]), ROWS, min_size=1), min_size=1, max_size=4)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(steps=STEPS, by_cursor=st.booleans())
 def test_the_sync_agrees_with_its_model(steps: list[dict[str, list[Row]]], by_cursor: bool) -> None:
     with TemporaryDirectory() as folder:

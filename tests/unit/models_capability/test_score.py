@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.capability.service import Indicator, Scores, System, load_system, score
+from tests.support.examples import examples
 
 ROUTINE = load_system("routine")
 COLUMNS = ["date", "department_code", "department_name", "measure_code", "numerator", "denominator"]
@@ -97,7 +98,7 @@ fact = st.builds(
 many = st.lists(fact, max_size=120)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(many, st.randoms())
 def test_what_holds_for_any_facts(rows: list[Fact], random: object) -> None:
     found = score(ROUTINE, facts(*rows))
@@ -119,7 +120,7 @@ def test_what_holds_for_any_facts(rows: list[Fact], random: object) -> None:
         assert not points or min(points) <= row["score"] <= max(points)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(many)
 def test_days_add_up(rows: list[Fact]) -> None:
     """Facts of a month scored day by day or as one day of sums are the same."""
@@ -133,7 +134,7 @@ def test_days_add_up(rows: list[Fact]) -> None:
 
 @pytest.mark.parametrize("change", [1, 3])
 @given(many)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_weights_count_by_proportion_only(change: int, rows: list[Fact]) -> None:
     scaled = ROUTINE.model_copy(
         update={"indicators": tuple(i.model_copy(update={"weight": i.weight * 2**change}) for i in ROUTINE.indicators)}

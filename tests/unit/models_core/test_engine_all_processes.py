@@ -12,6 +12,7 @@ from models.core.processes.service import ROLES, shipped
 from models.domain.calendar import work_calendar
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
+from tests.support.examples import examples
 from tests.unit.models_core.life import ZONE, at
 
 LIMITS = [Limits("01", 10, "wd", 20, "wd"), Limits("01", is_joint=True, is_publication_excluded=True), Limits("07"), Limits("05", 1, "month"), Limits("01", 30, "cd", clock_start_code="receipt")]
@@ -41,7 +42,7 @@ def is_accepted(engine: Engine, state: CaseState, command: Command) -> bool:
 
 
 @pytest.mark.parametrize("code", sorted(shipped()))
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(moves=MOVES, limits=st.sampled_from(LIMITS), is_commitment=st.booleans(), expires_in=st.none() | st.integers(20, 60))
 def test_a_case_never_stands_where_nothing_can_be_done(
     code: str, moves: list[tuple[int, int, int]], limits: Limits, is_commitment: bool, expires_in: int | None

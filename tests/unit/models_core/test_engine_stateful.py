@@ -14,6 +14,7 @@ from models.core.processes.service import shipped
 from models.domain.calendar import work_calendar
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
+from tests.support.examples import examples
 from tests.unit.models_core.licence_by_hand import (
     ACTIONS,
     EXTENSION,
@@ -200,7 +201,7 @@ def can_be_done(state: CaseState, action: str, step: str | None, at: datetime) -
     return True
 
 
-Licence.TestCase.settings = settings(max_examples=120, stateful_step_count=30, deadline=None)
+Licence.TestCase.settings = settings(max_examples=examples(120), stateful_step_count=30, deadline=None)
 TestLicence = Licence.TestCase
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.domain import identifiers as ids
+from tests.support.examples import examples
 
 KEY = b"a key of the tests"
 PAIRS = {
@@ -52,14 +53,14 @@ def connection() -> duckdb.DuckDBPyConnection:
 
 
 @pytest.mark.parametrize("name", PAIRS)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(values=st.lists(texts, min_size=1, max_size=30))
 def test_python_and_sql_agree(connection: duckdb.DuckDBPyConnection, name: str, values: list[str]) -> None:
     rows = connection.execute(f"SELECT x, {PAIRS[name]('x')} FROM (SELECT unnest($1) AS x)", [values]).fetchall()
     assert rows == [(value, getattr(ids, name)(value)) for value in values]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(values=st.lists(texts, min_size=1, max_size=30), key=st.binary(min_size=1, max_size=100))
 def test_digests_agree(values: list[str], key: bytes) -> None:
     with duckdb.connect() as connection:

@@ -20,6 +20,7 @@ from pipelines.sources import masking
 from pipelines.sources.config import Source
 from pipelines.sources.mapping import select
 from pipelines.sources.store import literal
+from tests.support.examples import examples
 
 RULES = Path(__file__).parents[3] / "quality" / "rules"
 
@@ -70,7 +71,7 @@ def quarantine_pattern() -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data(), subject=st.sampled_from(sorted(SUBJECTS)))
 def test_nobody_is_named_whatever_slipped_into_whichever_column(database: duckdb.DuckDBPyConnection, data: st.DataObject, subject: str) -> None:
     fields = list(sql_columns(SUBJECTS[subject]))
