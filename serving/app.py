@@ -40,11 +40,10 @@ def create_app(settings: Settings) -> FastAPI:
     authenticator = Authenticator(settings)
     # one DuckDB thread a question: several questions share the cores, one does not need both
     store = SnapshotStore(settings, threads=1)
-    operations = Operations(settings, Database(settings), provider(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await anyio.to_thread.run_sync(upgrade, operations.database)
+        app.state.operations = operations = await anyio.to_thread.run_sync(_operations, settings)
         yield
         store.close()
         operations.database.close()
@@ -54,7 +53,6 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan, generate_unique_id_function=_operation_id,
     )
     app.state.answers = Answers(WarehouseRepository(store))
-    app.state.operations = operations
     problems.install(app)
     app.include_router(health.router)
     app.include_router(warehouse_router)
@@ -104,6 +102,13 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise YiwangError("YW-SERVE-001", port=port) from error
         raise YiwangError("YW-CONFIG-001", name="YIWANG_HOST", detail=f"不能监听 {host}:{port}（{error.strerror}）") from error
+
+
+def _operations(settings: Settings) -> Operations:
+    """The operational store, its tables brought to this version; not before the server starts, as it makes files and keys in the home."""
+    database = Database(settings)
+    upgrade(database)
+    return Operations(settings, database, provider(settings))
 
 
 def _operation_id(route: APIRoute) -> str:
