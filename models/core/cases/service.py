@@ -49,7 +49,7 @@ def publish(now: Work, process: Process) -> None:
 def open_case(
     now: Work, process: Process, case_number: str, unit_code: str, *, limits: Limits | None = None, matter: Mapping[str, str | None] | None = None,
     applicant_id: UUID | None = None, agent_id: UUID | None = None, channel_code: str | None = None, region_code: str | None = None,
-    window_code: str | None = None, form: Mapping[str, Any] | None = None, is_commitment: bool = False, expires_on: date | None = None,
+    window_code: str | None = None, form: str | None = None, case_id: UUID | None = None, is_commitment: bool = False, expires_on: date | None = None,
     units: Mapping[str, str] | None = None, zone: str = "Asia/Shanghai",
 ) -> CaseFile:  # fmt: skip
     """A new case, not handed in yet.
@@ -66,7 +66,8 @@ def open_case(
         channel_code: Channel (L.channel).
         region_code: Region.
         window_code: Window.
-        form: What is declared.
+        form: What is declared, encrypted for the place that ``case_id`` names.
+        case_id: Identifier of the case, from :meth:`Work.new_id`; none: a new one.
         is_commitment: The applicant promises instead of proving.
         expires_on: Last day of the licence that is to be renewed.
         units: Units that take part, by their part in the process (``planning``); those left out are ``unit_code``.
@@ -87,10 +88,10 @@ def open_case(
     engine = _engine(process, terms, zone)
     state = engine.new(is_commitment)
     case = CaseFile(
-        id=now.new_id(), case_number=case_number, kind=process.kind, process=process.process, process_number=process.version,
+        id=case_id or now.new_id(), case_number=case_number, kind=process.kind, process=process.process, process_number=process.version,
         matter_code=matter.get("code"), matter_version=matter.get("version"), matter_name=matter.get("name"), limits=terms,
         applicant_id=applicant_id, agent_id=agent_id, unit_code=unit_code, region_code=region_code, window_code=window_code,
-        channel_code=channel_code, form=dict(form or {}), created_at=now.at, updated_at=now.at,
+        channel_code=channel_code, form=form, created_at=now.at, updated_at=now.at,
         **_columns(state),
     )  # fmt: skip
     now.session.add(case)
@@ -116,6 +117,15 @@ def act(now: Work, case_id: UUID, command: Command, *, version: int | None = Non
     case, state, engine = load(now.session, case_id, zone, is_locked=True)
     if version is not None and version != case.version:
         raise YiwangError("YW-STORE-010")
+    return advance(now, case, state, engine, command)
+
+
+def advance(now: Work, case: CaseFile, state: CaseState, engine: Engine, command: Command) -> Transition:
+    """Do something to a case that was loaded and locked in this transaction.
+
+    Raises:
+        YiwangError: YW-CORE-001, -002, -003 as the engine.
+    """
     transition = engine.apply(state, command)
     _store(now, engine, case, state, transition)
     return transition

@@ -6,11 +6,12 @@ with each change: who writes says which version was read, and loses against whoe
 
 from models.store.operational.tables.base import SECRET, Base
 from models.store.operational.tables.cases import CaseEvent, CaseFile, ProcessVersion, Task
+from models.store.operational.tables.matters import MatterVersion, Serial
 from models.store.operational.tables.organisation import Unit
 from models.store.operational.tables.parties import Authorisation, Party
 from models.store.operational.tables.work import Audit, AuditHead, Consumer, Idempotency, Outbox
 
 __all__ = [
-    "SECRET", "Audit", "AuditHead", "Authorisation", "Base", "CaseEvent", "CaseFile", "Consumer", "Idempotency", "Outbox", "Party", "ProcessVersion",
-    "Task", "Unit",
+    "SECRET", "Audit", "AuditHead", "Authorisation", "Base", "CaseEvent", "CaseFile", "Consumer", "Idempotency", "MatterVersion", "Outbox", "Party", "ProcessVersion",
+    "Serial", "Task", "Unit",
 ]

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.store.operational.tables.base import Base
+from models.store.operational.tables.base import SECRET, Base
 
 
 class ProcessVersion(Base):
@@ -49,7 +49,8 @@ class CaseFile(Base):
     region_code: Mapped[str | None]
     window_code: Mapped[str | None]
     channel_code: Mapped[str | None]
-    form: Mapped[dict[str, Any]]
+    form: Mapped[str | None] = mapped_column(info=SECRET)
+    """What is declared, as JSON, encrypted."""
     phase: Mapped[str]
     open_steps: Mapped[list[str]]
     waiting: Mapped[list[str]]
