@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     audit_keys: SecretStr | None = Field(None, description="Keys that sign the audit chain, in the form of `YIWANG_KEYS`; the first signs; never remove one; none: one is made once in the home, for development.")
     cipher: Literal["sm4-gcm", "aes-256-gcm"] = Field("sm4-gcm", description="What encrypts personal data; what the other has encrypted stays readable.")
     crypto_provider: str = Field("software", description="`software`, or `package.module:factory` of a certified module's adapter (docs/security.md).")
+    clock_skew_seconds: int = Field(60, ge=0, description="How far a server's clock may lie behind the last event of a case; the command then takes that event's instant, beyond it the command is refused.")
     audit_heads: Path | None = Field(None, description="File outside the database to which the signed heads of the audit chain are appended; none: `audit.heads` in the home.")
 
     @field_validator("zone")
@@ -105,6 +106,11 @@ class Settings(BaseSettings):
         """Environment first, then ``yiwang.toml`` of the home."""
         home = Path(init_settings().get("home") or env_settings().get("home") or cls.model_fields["home"].default)
         return init_settings, env_settings, InitSettingsSource(settings_cls, _from_file(home / "yiwang.toml"))
+
+    @property
+    def tzinfo(self) -> ZoneInfo:
+        """Zone in which instants become days."""
+        return ZoneInfo(self.zone)
 
     @property
     def work(self) -> Path:

@@ -7,7 +7,7 @@ ever become bound parameters.
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
@@ -51,21 +51,24 @@ class Page(Generic[Row]):
     next: str | None
 
 
-def page(session: Session, query: sa.Select[tuple[Row]], keys: Sequence[Any], paging: Paging, *, is_descending: bool = False) -> Page[Row]:
+def page(
+    session: Session, query: sa.Select[tuple[Row]], keys: Sequence[Any], paging: Paging, *, is_descending: bool = False,
+    place: Callable[[Row], Sequence[Any]] | None = None,
+) -> Page[Row]:
     """A page of a query; one query.
 
     Args:
         session: The transaction.
         query: Selects one entity, with its conditions, without an order.
-        keys: Columns of that entity that order it, never null; together they are unique.
+        keys: Columns of that entity that order it, or expressions; never null, together unique.
         paging: Which page.
         is_descending: The greatest first.
+        place: The keys' values of a row, where they are not all columns.
 
     Raises:
         YiwangError: YW-STORE-006 for a token that is not one of this list's.
     """
-    names = [key.key for key in keys]
-    question = ",".join([str(keys[0].table), *names, "-" if is_descending else "+"])
+    question = hashlib.blake2b("|".join([*map(str, keys), str(is_descending)]).encode(), digest_size=6).hexdigest()
     if paging.cursor is not None:
         values = _values(paging.cursor, question, [key.type.python_type for key in keys])
         here, there = sa.tuple_(*keys), sa.tuple_(*(sa.literal(value, key.type) for value, key in zip(values, keys, strict=True)))
@@ -76,7 +79,7 @@ def page(session: Session, query: sa.Select[tuple[Row]], keys: Sequence[Any], pa
     if len(rows) <= limit:
         return Page(rows, None)
     last = rows[limit - 1]
-    return Page(rows[:limit], _token(question, [getattr(last, name) for name in names]))
+    return Page(rows[:limit], _token(question, place(last) if place else [getattr(last, key.key) for key in keys]))
 
 
 def _token(question: str, values: Sequence[Any]) -> str:

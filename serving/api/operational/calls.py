@@ -7,7 +7,7 @@ docs/api.md. What does not belong here: rules.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -113,6 +113,16 @@ class Call:
         """Encrypts and digests."""
         return self.operations.crypto
 
+    @property
+    def settings(self) -> Settings:
+        """Zone, limits."""
+        return self.operations.settings
+
+    @property
+    def today(self) -> date:
+        """The day on which the call is made."""
+        return self.at.astimezone(self.settings.tzinfo).date()
+
     def one(self, read: Callable[[Session], BaseModel]) -> Response:
         """A single thing; its ``version``, where it has one, is its ETag."""
         with self.operations.database.read() as session:
@@ -163,7 +173,7 @@ class Call:
         Raises:
             YiwangError: YW-SERVE-012 without ``If-Match``, YW-SERVE-011 where it was changed since, and what ``do`` raises.
         """
-        seen = self._seen()
+        seen = self.version()
         try:
             with self._work() as now:
                 made = do(now, seen)
@@ -175,7 +185,7 @@ class Call:
 
     def remove(self, do: Callable[[Work, int], None]) -> Response:
         """Remove something that the client has read (``If-Match``); errors as :meth:`change`."""
-        seen = self._seen()
+        seen = self.version()
         try:
             with self._work() as now:
                 do(now, seen)
@@ -185,9 +195,14 @@ class Call:
 
     def seen(self) -> int | None:
         """The version that the client saw, None where it does not say."""
-        return self._seen() if "if-match" in self.request.headers else None
+        return self.version() if "if-match" in self.request.headers else None
 
-    def _seen(self) -> int:
+    def version(self) -> int:
+        """The version that the client saw.
+
+        Raises:
+            YiwangError: YW-SERVE-012 where it does not say, YW-SERVE-011 where it says something else.
+        """
         given = self.request.headers.get("if-match", "").strip()
         if not given:
             raise YiwangError("YW-SERVE-012")

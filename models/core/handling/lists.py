@@ -1,0 +1,93 @@
+"""Lists of cases and of what is to be done, by the caller's rights; each a bounded number of queries."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from models.core.policy.service import Access
+from models.store.operational.paging import Page, Paging, page
+from models.store.operational.tables import CaseFile, Task
+
+_NEVER = date(9999, 12, 31)
+
+
+@dataclass(frozen=True)
+class CaseFilter:
+    """Which cases; None: whatever.
+
+    Attributes:
+        case_number: With this number.
+        phase: In this phase.
+        matter_code: Of this matter.
+        unit_code: Handled by this unit.
+        kind: ``public`` (cases 办件) or ``internal``.
+    """
+
+    case_number: str | None = None
+    phase: str | None = None
+    matter_code: str | None = None
+    unit_code: str | None = None
+    kind: str = "public"
+
+
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks; None: whatever.
+
+    Attributes:
+        role: For this role.
+        unit_code: Of this unit.
+        is_mine: Claimed by the caller.
+        due_before: Due before this day.
+    """
+
+    role: str | None = None
+    unit_code: str | None = None
+    is_mine: bool | None = None
+    due_before: date | None = None
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task with what a work list shows of its case."""
+
+    task: Task
+    case_number: str
+    matter_name: str | None
+    phase: str
+    is_suspended: bool
+    received_at: datetime | None
+
+
+def listed(session: Session, access: Access, wanted: CaseFilter, paging: Paging) -> Page[CaseFile]:
+    """Cases, the newest first; one query."""
+    query = sa.select(CaseFile).where(
+        CaseFile.deleted_at.is_(None), CaseFile.kind == wanted.kind, access.rows(CaseFile.unit_code, CaseFile.applicant_id, CaseFile.agent_id)
+    )  # fmt: skip
+    asked: dict[str, Any] = {name: getattr(wanted, name) for name in ("case_number", "phase", "matter_code", "unit_code")}
+    query = query.where(*(getattr(CaseFile, name) == value for name, value in asked.items() if value is not None))
+    return page(session, query, [CaseFile.id], paging, is_descending=True)
+
+
+def work_list(session: Session, access: Access, wanted: TaskFilter, paging: Paging) -> Page[TaskRow]:
+    """What the caller's roles have to do, the most urgent first; two queries."""
+    roles = sorted({grant.role for grant in access.principal.grants})
+    query = sa.select(Task).where(Task.closed_at.is_(None), access.rows(Task.unit_code), Task.role.in_(roles))
+    if wanted.role is not None:
+        query = query.where(Task.role == wanted.role)
+    if wanted.unit_code is not None:
+        query = query.where(Task.unit_code == wanted.unit_code)
+    if wanted.is_mine is not None:
+        own = Task.assignee == access.principal.name
+        query = query.where(own if wanted.is_mine else sa.or_(Task.assignee.is_(None), sa.not_(own)))
+    if wanted.due_before is not None:
+        query = query.where(Task.due_on < wanted.due_before)
+    due_on = sa.func.coalesce(Task.due_on, _NEVER, type_=sa.Date())
+    found = page(session, query, [due_on, Task.id], paging, place=lambda task: (task.due_on or _NEVER, task.id))
+    columns = (CaseFile.id, CaseFile.case_number, CaseFile.matter_name, CaseFile.phase, CaseFile.is_suspended, CaseFile.received_at)
+    cases = {row.id: row for row in session.execute(sa.select(*columns).where(CaseFile.id.in_([task.case_id for task in found.items])))}
+    rows = [TaskRow(task, *cases[task.case_id][1:]) for task in found.items]
+    return Page(rows, found.next)
