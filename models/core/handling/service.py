@@ -179,7 +179,7 @@ def act(now: Work, settings: Settings, access: Access, case_id: UUID, move: Move
     return case
 
 
-def remove(now: Work, access: Access, case_id: UUID, version: int, reason: str) -> None:
+def remove(now: Work, access: Access, case_id: UUID, version: int, reason: str) -> CaseFile:
     """Take a draft out of use; a case that was handed in is withdrawn instead.
 
     Raises:
@@ -196,6 +196,7 @@ def remove(now: Work, access: Access, case_id: UUID, version: int, reason: str) 
     now.session.flush()
     now.record("case.removed", f"case:{case.case_number}", reason=mask_text(reason))
     now.announce("case.removed", "case", str(case.id), case_number=case.case_number, kind=case.kind)
+    return case
 
 
 def look(session: Session, crypto: CryptoProvider, settings: Settings, access: Access, case_id: UUID, at: datetime) -> Look:

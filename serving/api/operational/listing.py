@@ -28,8 +28,3 @@ class Removed(BaseModel):
     """已删除。"""
 
     id: str = Field(description="标识")
-
-    @classmethod
-    def of(cls, _: None, key: object) -> "Removed":
-        """The answer once it is done."""
-        return cls(id=str(key))

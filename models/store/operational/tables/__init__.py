@@ -7,11 +7,21 @@ with each change: who writes says which version was read, and loses against whoe
 from models.store.operational.tables.base import SECRET, Base
 from models.store.operational.tables.cases import CaseEvent, CaseFile, ProcessVersion, Task
 from models.store.operational.tables.matters import MatterVersion, Serial
-from models.store.operational.tables.organisation import Unit
+from models.store.operational.tables.organisation import (
+    Appointment,
+    CalendarDay,
+    Jurisdiction,
+    Notice,
+    Staff,
+    StaffGrant,
+    Unit,
+    Window,
+)
 from models.store.operational.tables.parties import Authorisation, Party
 from models.store.operational.tables.work import Audit, AuditHead, Consumer, Idempotency, Outbox
 
 __all__ = [
-    "SECRET", "Audit", "AuditHead", "Authorisation", "Base", "CaseEvent", "CaseFile", "Consumer", "Idempotency", "MatterVersion", "Outbox", "Party", "ProcessVersion",
-    "Serial", "Task", "Unit",
+    "Appointment", "Audit", "AuditHead", "Authorisation", "Base", "CalendarDay", "CaseEvent", "CaseFile", "Consumer", "Idempotency",
+    "Jurisdiction", "MatterVersion", "Notice", "Outbox", "Party", "ProcessVersion", "SECRET", "Serial", "Staff", "StaffGrant", "Task",
+    "Unit", "Window",
 ]

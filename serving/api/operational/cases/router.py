@@ -61,7 +61,7 @@ def act_on_case(case_id: UUID, body: NewMove, call: Annotated[Call, permitted("c
 def remove_case(case_id: UUID, body: Reason, call: Annotated[Call, permitted("case:remove")]) -> Response:
     """只能删除尚未提交的草稿，须说明理由并给出 If-Match；已提交的请撤回。"""
     version = call.version()
-    return call.post(body, lambda now: Removed.of(service.remove(now, call.access, case_id, version, body.reason), case_id), status=200)
+    return call.post(body, lambda now: Removed(id=str(service.remove(now, call.access, case_id, version, body.reason).id)), status=200)
 
 
 @router.get("/{case_id}/events", response_model=Listed[CaseEventItem], summary="办件的环节")
