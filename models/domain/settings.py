@@ -51,6 +51,11 @@ class Settings(BaseSettings):
     audit_keys: SecretStr | None = Field(None, description="Keys that sign the audit chain, in the form of `YIWANG_KEYS`; the first signs; never remove one; none: one is made once in the home, for development.")
     cipher: Literal["sm4-gcm", "aes-256-gcm"] = Field("sm4-gcm", description="What encrypts personal data; what the other has encrypted stays readable.")
     crypto_provider: str = Field("software", description="`software`, or `package.module:factory` of a certified module's adapter (docs/security.md).")
+    session_idle_minutes: int = Field(30, ge=1, description="Minutes after which a session that nobody uses ends.")
+    session_hours: int = Field(12, ge=1, description="Hours after which a session ends, used or not.")
+    sessions_per_person: int = Field(5, ge=1, description="Sessions that one person may have at once; a further one ends the oldest.")
+    login_failures: int = Field(5, ge=1, description="Failed attempts to come in, by account or address, after which both are locked; each further one doubles the time.")
+    second_factors: str = Field("otp,mfa,hwk,swk,sc", description="Values of `amr` (RFC 8176) of which administrators' log-ins must have one, comma-separated; empty: none is asked for.")
     clock_skew_seconds: int = Field(60, ge=0, description="How far a server's clock may lie behind the last event of a case; the command then takes that event's instant, beyond it the command is refused.")
     audit_heads: Path | None = Field(None, description="File outside the database to which the signed heads of the audit chain are appended; none: `audit.heads` in the home.")
 

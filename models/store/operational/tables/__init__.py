@@ -4,6 +4,7 @@ Rules about them live in ``models.core``. Instants are UTC. Every table whose ro
 with each change: who writes says which version was read, and loses against whoever was faster.
 """
 
+from models.store.operational.tables.access import ApiKey, Attempts, Identity, LoginSession, Once
 from models.store.operational.tables.base import SECRET, Base
 from models.store.operational.tables.cases import CaseEvent, CaseFile, ProcessVersion, Task
 from models.store.operational.tables.matters import MatterVersion, Serial
@@ -21,7 +22,7 @@ from models.store.operational.tables.parties import Authorisation, Party
 from models.store.operational.tables.work import Audit, AuditHead, Consumer, Idempotency, Outbox
 
 __all__ = [
-    "Appointment", "Audit", "AuditHead", "Authorisation", "Base", "CalendarDay", "CaseEvent", "CaseFile", "Consumer", "Idempotency",
-    "Jurisdiction", "MatterVersion", "Notice", "Outbox", "Party", "ProcessVersion", "SECRET", "Serial", "Staff", "StaffGrant", "Task",
+    "ApiKey", "Appointment", "Attempts", "Audit", "AuditHead", "Authorisation", "Base", "CalendarDay", "CaseEvent", "CaseFile", "Consumer", "Idempotency", "Identity",
+    "Jurisdiction", "LoginSession", "MatterVersion", "Notice", "Once", "Outbox", "Party", "ProcessVersion", "SECRET", "Serial", "Staff", "StaffGrant", "Task",
     "Unit", "Window",
 ]

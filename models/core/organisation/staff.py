@@ -1,0 +1,240 @@
+"""People who work here, and the roles that they hold; three kinds of administrators that are never one person."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from models.core.crypto.types import CryptoProvider, Place
+from models.core.policy.service import EVERYWHERE, Access, Grant, Principal, policy
+from models.core.work.service import Work
+from models.domain.errors import YiwangError
+from models.domain.identifiers import mask_phone
+from models.store.operational.paging import Page, Paging, page
+from models.store.operational.tables import Staff, StaffGrant, Unit
+
+ADMINISTRATORS = ("system_administrator", "security_administrator", "audit_administrator")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody as they are shown.
+
+    Attributes:
+        id: Identifier.
+        account: What the identity provider calls them.
+        name: Name.
+        unit_code: Unit.
+        phone: Masked.
+        left_at: When they left.
+        version: For who wants to change it.
+    """
+
+    id: UUID
+    account: str
+    name: str
+    unit_code: str
+    phone: str | None
+    left_at: datetime | None
+    version: int
+
+
+def listed(session: Session, access: Access, paging: Paging, *, unit_code: str | None = None, account: str | None = None) -> Page[Staff]:
+    """People in reach, by when they came."""
+    query = sa.select(Staff).where(access.rows(Staff.unit_code))
+    if unit_code is not None:
+        query = query.where(Staff.unit_code == unit_code)
+    if account is not None:
+        query = query.where(Staff.account == account)
+    return page(session, query, [Staff.id], paging)
+
+
+def get(session: Session, access: Access, staff_id: UUID) -> Staff:
+    """Somebody in reach.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is nobody.
+    """
+    found = session.scalars(sa.select(Staff).where(Staff.id == staff_id, access.rows(Staff.unit_code))).one_or_none()
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="人员", key=staff_id)
+    return found
+
+
+def shown(crypto: CryptoProvider, row: Staff) -> Person:
+    """Somebody with a masked phone."""
+    phone = mask_phone(crypto.decrypt(row.phone, _place(row.id))) if row.phone else None
+    return Person(row.id, row.account, row.name, row.unit_code, phone, row.left_at, row.version)
+
+
+def add(now: Work, crypto: CryptoProvider, account: str, name: str, unit_code: str, phone: str | None = None) -> Staff:
+    """Somebody new, without any role yet.
+
+    Raises:
+        YiwangError: YW-ORG-001 where the account is taken; YW-STORE-011 where the unit is not there.
+    """
+    if staff_by_account(now.session, account) is not None:
+        raise YiwangError("YW-ORG-001", detail=f"账号 {account} 已属于另一人")
+    _unit(now.session, unit_code)
+    made = Staff(id=now.new_id(), account=account, name=name.strip(), unit_code=unit_code, created_at=now.at, updated_at=now.at)
+    made.phone = crypto.encrypt(phone, _place(made.id)) if phone else None
+    now.session.add(made)
+    now.session.flush()
+    now.record("staff.added", f"staff:{made.id}", unit=unit_code)
+    return made
+
+
+def change(
+    now: Work, crypto: CryptoProvider, access: Access, staff_id: UUID, version: int, *, name: str | None = None, unit_code: str | None = None,
+    phone: str | None = None,
+) -> Staff:  # fmt: skip
+    """Change what is given; the rest stays. Roles stay with their units: who moves must be given the new ones.
+
+    Raises:
+        YiwangError: YW-STORE-011, YW-STORE-010.
+    """
+    row = _seen(now, access, staff_id, version)
+    if name is not None:
+        row.name = name.strip()
+    if unit_code is not None:
+        _unit(now.session, unit_code)
+        row.unit_code = unit_code
+    if phone is not None:
+        row.phone = crypto.encrypt(phone, _place(row.id))
+    row.updated_at = now.at
+    now.session.flush()
+    now.record("staff.changed", f"staff:{staff_id}", fields=[n for n, v in (("name", name), ("unit_code", unit_code), ("phone", phone)) if v is not None])
+    return row
+
+
+def leave(now: Work, access: Access, staff_id: UUID, version: int) -> Staff:
+    """Somebody leaves: from now on no role of theirs holds, and their next request is refused.
+
+    Raises:
+        YiwangError: YW-STORE-011, YW-STORE-010.
+    """
+    row = _seen(now, access, staff_id, version)
+    row.left_at = row.updated_at = now.at
+    ending = sa.update(StaffGrant).where(StaffGrant.staff_id == staff_id, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > now.at))
+    now.session.execute(ending.values(valid_to=now.at))
+    now.session.flush()
+    now.record("staff.left", f"staff:{staff_id}")
+    return row
+
+
+def grant(now: Work, staff_id: UUID, role: str, unit_code: str = EVERYWHERE, valid_to: datetime | None = None) -> StaffGrant:
+    """Give somebody a role.
+
+    Of two at once for the same person the second waits and sees the first, so that roles that exclude one another never meet.
+
+    Raises:
+        YiwangError: YW-ORG-001 for a role that is not there, or not of its kind of unit, or for oneself; YW-POLICY-002 where a role
+            that is held excludes it; YW-STORE-011 where person or unit is not there.
+    """
+    rules = policy().roles
+    if role not in rules:
+        raise YiwangError("YW-ORG-001", detail=f"没有角色 {role}")
+    if (rules[role].of == "platform") != (unit_code == EVERYWHERE):
+        raise YiwangError("YW-ORG-001", detail=f"“{rules[role].title}”{'不按机构授予' if rules[role].of == 'platform' else '须写明机构'}")
+    if unit_code != EVERYWHERE:
+        _unit(now.session, unit_code)
+    if now.actor.name == f"staff:{staff_id}":
+        raise YiwangError("YW-ORG-001", detail="不能给自己授予角色")
+    person = now.session.scalars(sa.select(Staff).where(Staff.id == staff_id).with_for_update()).one_or_none()
+    if person is None or person.left_at is not None:
+        raise YiwangError("YW-STORE-011", what="人员", key=staff_id)
+    held = grants_of(now.session, staff_id, now.at)
+    if others := policy().conflicts([each.role for each in held], role):
+        raise YiwangError("YW-POLICY-002", role=rules[role].title, others="、".join(rules[other].title for other in others))
+    made = StaffGrant(
+        id=now.new_id(), staff_id=staff_id, role=role, unit_code=unit_code, valid_from=now.at, valid_to=valid_to, given_by=now.actor.name, created_at=now.at
+    )  # fmt: skip
+    now.session.add(made)
+    now.session.flush()
+    now.record("role.given", f"staff:{staff_id}", role=role, unit=unit_code)
+    return made
+
+
+def withdraw(now: Work, grant_id: UUID) -> StaffGrant:
+    """End a role from now on; again: nothing.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is no such grant; YW-ORG-001 for one's own.
+    """
+    found = now.session.get(StaffGrant, grant_id)
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="授予的角色", key=grant_id)
+    if now.actor.name == f"staff:{found.staff_id}":
+        raise YiwangError("YW-ORG-001", detail="不能收回自己的角色")
+    if found.valid_to is None or found.valid_to > now.at:
+        found.valid_to = now.at
+        now.session.flush()
+        now.record("role.withdrawn", f"staff:{found.staff_id}", role=found.role, unit=found.unit_code)
+    return found
+
+
+def grants(session: Session, paging: Paging, *, staff_id: UUID | None = None) -> Page[StaffGrant]:
+    """Grants, ended ones too, the oldest first."""
+    query = sa.select(StaffGrant)
+    return page(session, query if staff_id is None else query.where(StaffGrant.staff_id == staff_id), [StaffGrant.id], paging)
+
+
+def grants_of(session: Session, staff_id: UUID, at: datetime) -> list[StaffGrant]:
+    """Grants in force; one query."""
+    query = sa.select(StaffGrant).where(
+        StaffGrant.staff_id == staff_id, StaffGrant.valid_from <= at, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > at)
+    )  # fmt: skip
+    return list(session.scalars(query))
+
+
+def principal_of(session: Session, staff_id: UUID, at: datetime) -> Principal | None:
+    """Somebody with the roles in force; None for who is not, or no longer, here. One query."""
+    in_force = sa.and_(StaffGrant.staff_id == Staff.id, StaffGrant.valid_from <= at, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > at))
+    query = sa.select(Staff.unit_code, StaffGrant.role, StaffGrant.unit_code).outerjoin(StaffGrant, in_force)
+    rows = session.execute(query.where(Staff.id == staff_id, Staff.left_at.is_(None))).all()
+    if not rows:
+        return None
+    return Principal(f"staff:{staff_id}", frozenset(Grant(role, unit) for _, role, unit in rows if role is not None), unit_code=rows[0][0])
+
+
+def staff_by_account(session: Session, account: str) -> Staff | None:
+    """Whoever has this account; one query by index."""
+    return session.scalars(sa.select(Staff).where(Staff.account == account)).one_or_none()
+
+
+def bootstrap(now: Work, crypto: CryptoProvider, account: str, name: str, unit_code: str, role: str) -> Staff:
+    """The first holder of an administrator's role, named by whoever has the machine; once somebody holds it, they are named by people.
+
+    Raises:
+        YiwangError: YW-ORG-001 for another role, or where somebody holds it already.
+    """
+    if role not in ADMINISTRATORS:
+        raise YiwangError("YW-ORG-001", detail=f"命令行只能设置首位 {'、'.join(ADMINISTRATORS)}，其余由安全管理员授予")
+    holder = sa.select(StaffGrant.id).where(StaffGrant.role == role, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > now.at))
+    if now.session.scalar(holder.limit(1)) is not None:
+        raise YiwangError("YW-ORG-001", detail=f"已有“{policy().roles[role].title}”，请由安全管理员授予")
+    if now.session.get(Unit, unit_code) is None:
+        now.session.add(Unit(code=unit_code, name=unit_code, kind="office", path=f"/{unit_code}/", created_at=now.at, updated_at=now.at))
+        now.session.flush()
+    person = staff_by_account(now.session, account) or add(now, crypto, account, name, unit_code)
+    grant(now, person.id, role)
+    return person
+
+
+def _unit(session: Session, code: str) -> None:
+    unit = session.get(Unit, code)
+    if unit is None or unit.deleted_at is not None:
+        raise YiwangError("YW-STORE-011", what="机构", key=code)
+
+
+def _seen(now: Work, access: Access, staff_id: UUID, version: int) -> Staff:
+    row = get(now.session, access, staff_id)
+    if row.version != version:
+        raise YiwangError("YW-STORE-010")
+    return row
+
+
+def _place(staff_id: UUID) -> Place:
+    return Place(Staff.__tablename__, "phone", staff_id)
