@@ -23,6 +23,10 @@ MEDIA_TYPE = "application/problem+json"
 _TITLES = {
     HTTPStatus.UNAUTHORIZED: "未登录",
     HTTPStatus.FORBIDDEN: "没有权限",
+    HTTPStatus.BAD_REQUEST: "请求不完整",
+    HTTPStatus.PRECONDITION_FAILED: "内容已被修改",
+    HTTPStatus.PRECONDITION_REQUIRED: "缺少 If-Match",
+    HTTPStatus.TOO_MANY_REQUESTS: "请求过于频繁",
     HTTPStatus.NOT_FOUND: "未找到",
     HTTPStatus.METHOD_NOT_ALLOWED: "方法不支持",
     HTTPStatus.CONFLICT: "冲突",
@@ -96,7 +100,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, error: YiwangError)
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    headers = {}
+    headers = _headers(error)
     if error.status is HTTPStatus.UNAUTHORIZED:  # a browser on a page then asks for the token
         api = scope["path"].startswith("/api/")
         headers = {"www-authenticate": 'Bearer realm="yiwang"' if api else 'Basic realm="yiwang", charset="UTF-8"'}
@@ -110,7 +114,11 @@ def request_id_of(scope: Scope) -> str:
 
 async def _of_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, YiwangError)  # noqa: S101 (what the handler is registered for)
-    return problem(error, request_id_of(request.scope))
+    return problem(error, request_id_of(request.scope), headers=_headers(error))
+
+
+def _headers(error: YiwangError) -> dict[str, str]:
+    return {"retry-after": str(error.values["seconds"])} if error.status is HTTPStatus.TOO_MANY_REQUESTS else {}
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:

@@ -56,7 +56,7 @@ class Authenticator:
         given = headers.get("authorization")
         if given is not None:
             token, ambient = _token_of(given)
-            if ambient and not _same_origin(headers):
+            if ambient and not same_origin(headers):
                 return None
             return self._known(token)
         if not self._development or peer is None or not is_loopback(peer):
@@ -65,7 +65,7 @@ class Authenticator:
             return None
         # DNS rebinding: a foreign name that points to this machine; and pages of other sites that reach for it
         host = _host_name(headers.get("host", ""))
-        return developer() if host is not None and is_loopback(host) and _same_origin(headers) else None
+        return developer() if host is not None and is_loopback(host) and same_origin(headers) else None
 
     def _known(self, token: str) -> Principal | None:
         digest = hashlib.sha256(token.encode()).digest()
@@ -127,7 +127,7 @@ def _host_name(host: str) -> str | None:
         return None
 
 
-def _same_origin(headers: Mapping[str, str]) -> bool:
+def same_origin(headers: Mapping[str, str]) -> bool:
     """False for what a page of another site asks for; without ``Origin`` nothing that it could read or change."""
     origin = headers.get("origin")
     if origin is None:

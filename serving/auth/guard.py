@@ -7,12 +7,14 @@ its principal must be allowed to do.
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio.to_thread
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.core.policy.service import Principal
 from models.domain.errors import YiwangError
+from serving.auth.accounts import Accounts, key_of, session_of
 from serving.auth.credentials import Authenticator
 from serving.auth.principal import WAREHOUSE_READ
 
@@ -20,7 +22,8 @@ PUBLIC = frozenset({"/health", "/ready", "/openapi.json", "/docs", "/docs/oauth2
 """Addresses that anybody may ask for: is it alive, what can it do. None of them shows data."""
 PUBLIC_FOLDERS = ("/static-offline-docs/",)
 """Folders of the same kind: the documentation's own scripts."""
-API = "/api/"
+WITH_OWN_RIGHTS = ("/api/", "/desk")
+"""Addresses whose routes each name their permission."""
 
 Refusal = Callable[[Scope, Receive, Send, YiwangError], Awaitable[None]]
 
@@ -45,12 +48,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
         peer = scope["client"][0] if scope.get("client") else None
-        principal = self._authenticator.principal(Headers(scope=scope), peer)
+        headers = Headers(scope=scope)
+        principal = self._authenticator.principal(headers, peer) if session_of(headers) is None else None
+        if principal is None and (key_of(headers) is not None or session_of(headers) is not None):
+            accounts: Accounts = scope["app"].state.accounts
+            try:
+                principal = await anyio.to_thread.run_sync(accounts.principal, headers, peer)
+            except YiwangError as error:
+                await self._refuse(scope, receive, send, error)
+                return
         scope.setdefault("state", {})["principal"] = principal
         if principal is None:
             await self._refuse(scope, receive, send, YiwangError("YW-SERVE-003"))
-        elif not scope["path"].startswith(API) and not principal.may(WAREHOUSE_READ):
-            # pages and their sockets are applications of their own: they show the warehouse and nothing else
+        elif not scope["path"].startswith(WITH_OWN_RIGHTS) and not principal.may(WAREHOUSE_READ):
+            # the other pages and their sockets are applications of their own: they show the warehouse and nothing else
             await self._refuse(scope, receive, send, YiwangError("YW-SERVE-004"))
         else:
             await self._app(scope, receive, send)
