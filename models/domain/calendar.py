@@ -7,7 +7,8 @@ What does not belong here: time limits (:mod:`models.domain.clock`).
 """
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache, cached_property
 
@@ -68,6 +69,21 @@ class WorkCalendar:
     def is_published(self, day: date) -> bool:
         """Whether the day's rest or work has been published."""
         return self.published_from <= day <= self.published_until
+
+    def with_days(self, decided: Mapping[date, bool]) -> "WorkCalendar":
+        """The calendar with days decided by an administrator laid over it.
+
+        A year after the last published one counts as published once its 31 December is decided, and those before it are.
+
+        Args:
+            decided: Day → whether people work on it; days outside the calendar are passed over.
+        """
+        inside = {day: is_working for day, is_working in decided.items() if self.published_from <= day <= self.last_day}
+        working = (set(self.working_days) - set(inside)) | {day for day, is_working in inside.items() if is_working}
+        until = self.published_until
+        while (end := date(until.year + 1, 12, 31)) in inside:
+            until = end
+        return replace(self, working_days=tuple(sorted(working)), published_until=until)
 
 
 @cache

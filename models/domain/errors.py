@@ -31,6 +31,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-AUDIT-001": (HTTPStatus.SERVICE_UNAVAILABLE, "业务数据库里还没有审计表，没有可核查的内容；请先启动一次服务，或检查 YIWANG_DATABASE_URL。"),
     "YW-OUTBOX-001": (HTTPStatus.NOT_FOUND, "没有名为 {consumer} 的订阅，请先订阅。"),
     "YW-OUTBOX-002": (HTTPStatus.CONFLICT, "业务数据库是从逻辑备份恢复的，{consumer} 的读取位置已失效；请运行 yiwang store rebase，各订阅会重新读取保留的消息。"),
+    "YW-APPOINTMENT-001": (HTTPStatus.CONFLICT, "预约没有成功：{detail}。"),
     "YW-ACCESS-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "系统密钥未签发：{detail}。"),
     "YW-ACCESS-002": (HTTPStatus.TOO_MANY_REQUESTS, "登录失败次数过多，请在 {seconds} 秒后再试。"),
     "YW-ACCESS-003": (HTTPStatus.FORBIDDEN, "管理员须用两种方式登录（口令之外再加动态口令或证书），请在统一身份认证处启用后重新登录。"),

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from models.core.organisation.calendar import calendar
 from models.core.processes.definition import Phase, Process
 from models.core.processes.engine import SYSTEM, CaseState, Command, Engine, Entry, Transition
 from models.core.processes.marking import Marking
 from models.core.work.service import Actor, Work, work
-from models.domain.calendar import work_calendar
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
 from models.store.operational.database import Database
@@ -85,7 +85,7 @@ def open_case(
     matter = matter or {}
     terms: dict[str, Any] = asdict(limits or Limits())
     terms |= {"expires_on": expires_on.isoformat() if expires_on else None, "units": dict(units or {})}
-    engine = _engine(process, terms, zone)
+    engine = _engine(now.session, process, terms, zone)
     state = engine.new(is_commitment)
     case = CaseFile(
         id=case_id or now.new_id(), case_number=case_number, kind=process.kind, process=process.process, process_number=process.version,
@@ -185,7 +185,7 @@ def load(session: Session, case_id: UUID, zone: str = "Asia/Shanghai", *, is_loc
         Marking(Phase(case.phase), frozenset(case.open_steps), frozenset(case.waiting), case.is_corrected, case.is_commitment), entries, case.received_at,
         case.accepted_at, case.is_deemed_accepted, case.completed_at, case.outcome_code, case.is_suspended, case.is_extended, tuple(case.missing),
     )  # fmt: skip
-    return case, state, _engine(process, case.limits, zone)
+    return case, state, _engine(session, process, case.limits, zone)
 
 
 def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transition: Transition) -> None:
@@ -265,11 +265,11 @@ def _entry(event: CaseEvent) -> Entry:
     )  # fmt: skip
 
 
-def _engine(process: Process, terms: Mapping[str, Any], zone: str) -> Engine:
+def _engine(session: Session, process: Process, terms: Mapping[str, Any], zone: str) -> Engine:
     """The engine on what was fixed when the case began (``CaseFile.limits``): the matter's limits, expiry, units."""
     limits = Limits(**{name: value for name, value in terms.items() if name not in ("expires_on", "units")})
     expires_on = date.fromisoformat(terms["expires_on"]) if terms["expires_on"] else None
-    return Engine(process, limits, work_calendar(), ZoneInfo(zone), expires_on)
+    return Engine(process, limits, calendar(session), ZoneInfo(zone), expires_on)
 
 
 def _digest(process: Process) -> str:

@@ -139,8 +139,28 @@ class Call:
             items = [shown(row).model_dump(mode="json") for row in found.items]
         return Response(orjson.dumps({"items": items, "next": found.next}), 200, {"cache-control": _KEPT}, _JSON)
 
-    def post(self, body: BaseModel | None, do: Callable[[Work], BaseModel], *, status: int = 201, location: Callable[[Any], str] | None = None) -> Response:
+    def watched_page(self, read: Callable[[Work], Page[Any]], shown: Callable[[Any], BaseModel]) -> Response:
+        """A page of a list whose reading is itself written down."""
+        with self._work() as now:
+            found = read(now)
+            items = [shown(row).model_dump(mode="json") for row in found.items]
+        return Response(orjson.dumps({"items": items, "next": found.next}), 200, {"cache-control": _KEPT}, _JSON)
+
+    def disclose(self, do: Callable[[Work], BaseModel]) -> Response:
+        """Show something in clear, which is written down each time and kept nowhere, not as the answer to a repeated request either."""
+        with self._work() as now:
+            shown = do(now)
+        return Response(shown.model_dump_json(), 200, {"cache-control": _KEPT}, _JSON)
+
+    def post(self, body: BaseModel | None, do: Callable[[Work], BaseModel], *, status: int = 201, location: Callable[[Any], str] | None = None, secret: str | None = None) -> Response:
         """Do something once, however often the same request comes (``Idempotency-Key``).
+
+        Args:
+            body: What was sent.
+            do: Does it.
+            status: Status of the answer.
+            location: Address of what was made.
+            secret: Field that is shown the first time only, and not kept.
 
         Raises:
             YiwangError: YW-SERVE-010 without a key, YW-CORE-005 for one used for another request, and what ``do`` raises.
@@ -157,7 +177,7 @@ class Call:
                     known = {"status": status, "headers": _headers(made), "body": made.model_dump(mode="json")}
                     if location is not None:
                         known["headers"]["location"] = location(made)
-                    now.answer(key, request, known)
+                    now.answer(key, request, known if secret is None else known | {"body": known["body"] | {secret: None}})
         except YiwangError as error:
             if error.code != "YW-STORE-010" or (first := self._answered_meanwhile(key, request)) is None:
                 raise self._said(error) from error

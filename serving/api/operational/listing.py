@@ -1,12 +1,23 @@
-"""Shapes that several resources share: a page of a list, a reason, a removal."""
+"""Shapes that several resources share: rows as they are shown, a page of a list, a reason, a removal."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.api.operational.calls import LongText, Strict
 
 Row = TypeVar("Row", bound=BaseModel)
+
+
+class Shown(BaseModel):
+    """A row as clients see it: its columns of these names."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        """Of a row or a value of a service."""
+        return cls.model_validate(row)
 
 
 class Listed(BaseModel, Generic[Row]):

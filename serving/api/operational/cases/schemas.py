@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from models.core.handling.service import CaseFilter, Draft, Look, Move, TaskFilter, TaskRow
 from models.core.processes.definition import Action
-from models.store.operational.tables import CaseEvent, CaseFile
 from serving.api.operational.calls import Code, LongText, Number, PageParameters, Strict, Text
+from serving.api.operational.listing import Shown
 
 _MOST_FORM = 200_000
 
@@ -89,7 +89,7 @@ class PossibleAction(BaseModel):
         )  # fmt: skip
 
 
-class CaseSummary(BaseModel):
+class CaseSummary(Shown):
     """办件。"""
 
     id: UUID = Field(description="标识")
@@ -105,11 +105,6 @@ class CaseSummary(BaseModel):
     due_on: dt.date | None = Field(description="到期日")
     is_suspended: bool = Field(description="特别程序进行中")
     version: int = Field(description="版本，与 ETag 相同")
-
-    @classmethod
-    def of(cls, row: CaseFile) -> "CaseSummary":
-        """As lists show it."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields})
 
 
 class OpenTask(BaseModel):
@@ -158,7 +153,7 @@ class CaseDetail(CaseSummary):
         )  # fmt: skip
 
 
-class CaseEventItem(BaseModel):
+class CaseEventItem(Shown):
     """办件的一个环节：谁、何时、从哪里到哪里、为何、依据什么。"""
 
     sequence: int = Field(description="序号")
@@ -174,11 +169,6 @@ class CaseEventItem(BaseModel):
     unit_code: str = Field(description="单位")
     reason: str | None = Field(description="理由")
     documents: list[str] = Field(description="出具的文书")
-
-    @classmethod
-    def of(cls, row: CaseEvent) -> "CaseEventItem":
-        """As clients see it."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields})
 
 
 class CaseParameters(PageParameters):

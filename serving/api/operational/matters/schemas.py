@@ -3,12 +3,12 @@
 import datetime as dt
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from models.core.matters.service import NewVersion
 from models.domain.clock import Limits
-from models.store.operational.tables import MatterVersion
 from serving.api.operational.calls import Code, Number, PageParameters, Strict, Text
+from serving.api.operational.listing import Shown
 
 _EXAMPLE: dict[str, Any] = {
     "code": "11430104MB15000001430117002011", "name": "公共场所卫生许可", "unit_code": "B01", "process": "licence", "effective_from": "2026-07-01",
@@ -54,7 +54,7 @@ class NewMatter(Strict):
         return NewVersion(**values, limits=Limits(**self.limits.model_dump()))
 
 
-class MatterSummary(BaseModel):
+class MatterSummary(Shown):
     """事项的一个版本。"""
 
     code: str = Field(description="实施编码")
@@ -64,11 +64,6 @@ class MatterSummary(BaseModel):
     process: str = Field(description="流程代码")
     effective_from: dt.date = Field(description="生效日期")
     effective_to: dt.date | None = Field(description="失效日期（该日起不再有效）")
-
-    @classmethod
-    def of(cls, row: MatterVersion) -> "MatterSummary":
-        """As lists show it."""
-        return cls(**{name: getattr(row, name) for name in cls.model_fields})
 
 
 class MatterDetail(MatterSummary):
