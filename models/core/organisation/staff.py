@@ -134,6 +134,8 @@ def grant(now: Work, staff_id: UUID, role: str, unit_code: str = EVERYWHERE, val
             that is held excludes it; YW-STORE-011 where person or unit is not there.
     """
     rules = policy().roles
+    if valid_to is not None and (valid_to.tzinfo is None or valid_to <= now.at):
+        raise YiwangError("YW-ORG-001", detail="截止时间须写明时区并晚于现在")
     if role not in rules:
         raise YiwangError("YW-ORG-001", detail=f"没有角色 {role}")
     if (rules[role].of == "platform") != (unit_code == EVERYWHERE):

@@ -152,7 +152,7 @@ class Call:
             shown = do(now)
         return Response(shown.model_dump_json(), 200, {"cache-control": _KEPT}, _JSON)
 
-    def post(self, body: BaseModel | None, do: Callable[[Work], BaseModel], *, status: int = 201, location: Callable[[Any], str] | None = None, secret: str | None = None) -> Response:
+    def post(self, body: BaseModel | None, do: Callable[[Work], BaseModel], *, status: int = 201, location: Callable[[Any], str] | None = None, shown_once: str | None = None) -> Response:
         """Do something once, however often the same request comes (``Idempotency-Key``).
 
         Args:
@@ -160,7 +160,7 @@ class Call:
             do: Does it.
             status: Status of the answer.
             location: Address of what was made.
-            secret: Field that is shown the first time only, and not kept.
+            shown_once: Field that is shown the first time only, and not kept.
 
         Raises:
             YiwangError: YW-SERVE-010 without a key, YW-CORE-005 for one used for another request, and what ``do`` raises.
@@ -177,7 +177,7 @@ class Call:
                     known = {"status": status, "headers": _headers(made), "body": made.model_dump(mode="json")}
                     if location is not None:
                         known["headers"]["location"] = location(made)
-                    now.answer(key, request, known if secret is None else known | {"body": known["body"] | {secret: None}})
+                    now.answer(key, request, known if shown_once is None else known | {"body": known["body"] | {shown_once: None}})
         except YiwangError as error:
             if error.code != "YW-STORE-010" or (first := self._answered_meanwhile(key, request)) is None:
                 raise self._said(error) from error
@@ -203,7 +203,7 @@ class Call:
             raise self._said(error) from error
         return Response(body, 200, headers, _JSON)
 
-    def remove(self, do: Callable[[Work, int], None]) -> Response:
+    def remove(self, do: Callable[[Work, int], object]) -> Response:
         """Remove something that the client has read (``If-Match``); errors as :meth:`change`."""
         seen = self.version()
         try:
