@@ -60,10 +60,10 @@ class Accounts:
             known = service.by_session(session, self.settings, number, at)
         if known is None:
             return None
-        if service.is_to_be_touched(known[1], at):
+        if known.is_to_be_touched:
             with self.database.write() as session:
-                service.touch(session, known[1].id, at)
-        return known[0]
+                service.touch(session, known.session_id, at)
+        return known.principal
 
     def address(self, peer: str | None) -> str:
         """The name under which failures of an address are counted."""

@@ -36,6 +36,21 @@ class Issued:
     secret: str
 
 
+@dataclass(frozen=True)
+class Known:
+    """Whose session it is.
+
+    Attributes:
+        principal: With the roles that hold now.
+        session_id: The session.
+        is_to_be_touched: Its last use is to be written, which is done at most once a minute.
+    """
+
+    principal: Principal
+    session_id: UUID
+    is_to_be_touched: bool
+
+
 def issue_key(now: Work, name: str, grants: Sequence[Grant], expires_at: datetime, unit_code: str = EVERYWHERE) -> Issued:
     """A key for a system.
 
@@ -112,7 +127,7 @@ def begin_session(
     return Issued(session_id, secret)
 
 
-def by_session(session: Session, settings: Settings, secret: str, at: datetime) -> tuple[Principal, LoginSession] | None:
+def by_session(session: Session, settings: Settings, secret: str, at: datetime) -> Known | None:
     """Whose session it is, with the roles that hold now; None for one that is wrong, ended, idle for too long or too old.
 
     Two queries by index: the session, and the person.
@@ -132,12 +147,7 @@ def by_session(session: Session, settings: Settings, secret: str, at: datetime) 
             principal = Principal(found.subject, frozenset({Grant("applicant")}), party.id) if party is not None and party.deleted_at is None else None
         case _:
             principal = None
-    return (principal, found) if principal is not None else None
-
-
-def is_to_be_touched(found: LoginSession, at: datetime) -> bool:
-    """Whether the last use is to be written: at most once a minute."""
-    return at - found.used_at >= _TOUCH
+    return Known(principal, found.id, at - found.used_at >= _TOUCH) if principal is not None else None
 
 
 def touch(session: Session, session_id: UUID, at: datetime) -> None:

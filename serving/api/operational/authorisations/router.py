@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.responses import Response
 
 from models.core.parties import rights
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/authorisations", tags=["授权"], dependencies=[BEAR
 class AuthorisationParameters(PageParameters):
     """授权列表的条件。"""
 
-    party_id: UUID | None = None
+    party_id: UUID | None = Field(None, description="委托人或代理人")
 
 
 @router.get("", response_model=Listed[AuthorisationItem], summary="授权列表")

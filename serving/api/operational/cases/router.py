@@ -25,7 +25,7 @@ Applicant = Annotated[Call, permitted("case:apply")]
 
 
 @router.get("", response_model=Listed[CaseSummary], summary="办件列表")
-def list_cases(wanted: Annotated[CaseParameters, Query()], call: Reader) -> Response:
+def list_case_files(wanted: Annotated[CaseParameters, Query()], call: Reader) -> Response:
     """有权查看的办件，最新的在前。"""
     return call.page(lambda session: service.listed(session, call.access, wanted.filter(), wanted.paging), CaseSummary.of)
 
@@ -40,7 +40,7 @@ def draft_case(body: NewCase, call: Applicant) -> Response:
 
 
 @router.get("/{case_id}", response_model=CaseDetail, summary="一个办件")
-def get_case(case_id: UUID, call: Reader) -> Response:
+def get_case_file(case_id: UUID, call: Reader) -> Response:
     """办件、待办、到期日和您此刻可以办理的动作。"""
     return call.one(lambda session: CaseDetail.of_look(service.look(session, call.crypto, call.settings, call.access, case_id, call.at)))
 

@@ -16,14 +16,14 @@ Reader = Annotated[Call, permitted("matter:read")]
 
 
 @router.get("", response_model=Listed[MatterSummary], summary="事项列表")
-def list_matters(wanted: Annotated[MatterParameters, Query()], call: Reader) -> Response:
+def list_matters_in_force(wanted: Annotated[MatterParameters, Query()], call: Reader) -> Response:
     """某日有效的事项，按实施编码排序；可按办理单位和名称查找。"""
     day = wanted.day or call.today
     return call.page(lambda session: service.listed(session, day, wanted.paging, unit_code=wanted.unit_code, name=wanted.name), MatterSummary.of)
 
 
 @router.get("/{code}", response_model=MatterDetail, summary="一个事项")
-def get_matter(code: Code, call: Reader, day: Annotated[dt.date | None, Query(description="在这一天有效的版本；缺省为今天")] = None) -> Response:
+def get_matter_in_force(code: Code, call: Reader, day: Annotated[dt.date | None, Query(description="在这一天有效的版本；缺省为今天")] = None) -> Response:
     """某日有效的版本。"""
     return call.one(lambda session: MatterDetail.of(service.in_force(session, code, day or call.today)))
 

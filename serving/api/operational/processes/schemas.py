@@ -8,6 +8,16 @@ from models.core.processes.definition import Process
 from serving.api.operational.calls import Strict
 
 
+_EXAMPLE: dict[str, Any] = {
+    "process": "certificate_copy", "version": 1, "title": "证照副本（即办）", "start": "application",
+    "steps": [{"step": "application", "title": "申请", "role": "applicant"}, {"step": "decision", "title": "办理", "role": "clerk"}],
+    "actions": [
+        {"action": "submit", "title": "提交申请", "at": "application", "effect": "submit", "activity": "received", "to": ["decision"]},
+        {"action": "decide", "title": "办结", "at": "decision", "effect": "complete", "activity": "completed", "outcomes": ["granted", "denied"]},
+    ],
+}  # fmt: skip
+
+
 class ProcessSummary(BaseModel):
     """流程的一个版本。"""
 
@@ -27,6 +37,6 @@ class ProcessDetail(ProcessSummary):
 class NewProcess(Strict):
     """要发布的流程版本。"""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"definition": {"process": "registration", "version": 2, "title": "…", "start": "application", "steps": [], "actions": []}}})
+    model_config = ConfigDict(json_schema_extra={"example": {"definition": _EXAMPLE}})
 
     definition: Process = Field(description="定义；已发布的版本不能改动，改动即新的版本号")
