@@ -32,7 +32,7 @@ def verify(heads: Heads = None, home: Home = None) -> None:
     from models.store.operational.database import Database
 
     found = 0
-    with _settings(home) as settings:
+    with settings_at(home) as settings:
         database = Database(settings)
         with Bars(Console(stderr=True)) as bars:
             for finding in findings(database, provider(settings), heads or heads_of(settings), datetime.now(UTC), progress=bars):
@@ -51,7 +51,7 @@ def seal(home: Home = None) -> None:
     from models.core.crypto.service import provider
     from models.store.operational.database import Database
 
-    with _settings(home) as settings:
+    with settings_at(home) as settings:
         database, crypto, sealed = Database(settings), provider(settings), 0
         while (some := seal_some(database, crypto, heads_of(settings), datetime.now(UTC))) > 0:
             sealed += some
@@ -66,7 +66,7 @@ def rotate(home: Home = None) -> None:
     from models.core.crypto.service import rotate as rotate_all
     from models.store.operational.database import Database
 
-    with _settings(home) as settings:
+    with settings_at(home) as settings:
         database, crypto = Database(settings), provider(settings)
         with Bars(Console(stderr=True)) as bars:
             done = rotate_all(database, crypto, progress=bars)
@@ -84,7 +84,7 @@ def rebase() -> None:
     from models.core.outbox.service import rebase as read_again
     from models.store.operational.database import Database
 
-    with _settings(None) as settings:
+    with settings_at(None) as settings:
         database = Database(settings)
         read_again(database)
         database.close()
@@ -92,7 +92,7 @@ def rebase() -> None:
 
 
 @contextmanager
-def _settings(home: Path | None) -> Iterator[Settings]:
+def settings_at(home: Path | None) -> Iterator[Settings]:
     """The settings, and errors of ours as one line and exit code 2."""
     try:
         if home is not None:

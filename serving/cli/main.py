@@ -22,11 +22,15 @@ from serving.cli.audit import app as audit_app
 from serving.cli.audit import store as store_app
 from serving.cli.progress import Bars
 from serving.cli.sources import app as sources_app
+from serving.cli.staff import app as staff_app
+from serving.cli.worker import worker as worker_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="一网：政务服务数据与智能平台。")
 app.add_typer(sources_app, name="sources")
 app.add_typer(audit_app, name="audit")
 app.add_typer(store_app, name="store")
+app.add_typer(staff_app, name="staff")
+app.command("worker")(worker_command)
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 Sources = Annotated[Path | None, typer.Option("--sources", help="数据源配置，默认取数据目录下的 sources.yml")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="截止时刻：2026-06-30（当日末）或 2026-06-30T12:00:00")]
@@ -219,13 +223,17 @@ def tidy(
 def serve(
     host: Annotated[str | None, typer.Option(help="监听地址，默认 127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="端口，默认 8000")] = None,
+    worker: Annotated[bool, typer.Option(help="同时启动后台程序；另行运行 yiwang worker 时用 --no-worker")] = True,
     home: Home = None,
 ) -> None:
-    """启动接口与页面。"""
+    """启动接口与页面，以及旁边的后台程序。"""
     from serving.app import serve as serve_app
+    from serving.cli.worker import beside
 
     console = Console(stderr=True, highlight=False)
-    serve_app(settings_of(home, host=host, port=port), lambda address: console.print(f"一网已启动：{address}（按 Ctrl+C 结束）", soft_wrap=True))
+    settings = settings_of(home, host=host, port=port)
+    with beside(settings, worker):
+        serve_app(settings, lambda address: console.print(f"一网已启动：{address}（按 Ctrl+C 结束）", soft_wrap=True))
 
 
 @app.command()

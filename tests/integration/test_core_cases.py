@@ -72,8 +72,8 @@ def test_what_the_case_does_not_allow_changes_nothing(database: Database) -> Non
 def test_silence_of_five_days_is_acceptance_from_the_day_of_receipt(database: Database) -> None:
     case_id = new(database)
     do(database, case_id, "submit")
-    assert settle(database, MONDAY + 7 * DAY) == 0, "the fifth working day is not over"
-    assert settle(database, MONDAY + 8 * DAY) == 1 and settle(database, MONDAY + 9 * DAY) == 0
+    assert settle(database, MONDAY + 7 * DAY).due == 0, "the fifth working day is not over"
+    assert settle(database, MONDAY + 8 * DAY).due == 1 and settle(database, MONDAY + 9 * DAY).due == 0
     with database.read() as session:
         case = session.get_one(CaseFile, case_id)
         assert case.phase == "in_approval" and case.is_deemed_accepted and case.accepted_at == MONDAY

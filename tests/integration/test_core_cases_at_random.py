@@ -83,7 +83,7 @@ def test_many_hands_on_several_cases_lose_and_double_nothing(database: Database)
         thread.join()
     assert sum(done.values()) >= 2 * len(cases) and set(refused) <= {"YW-CORE-001", "YW-CORE-003", "YW-STORE-010"}, (done, refused)
     end = MONDAY + timedelta(days=400)
-    while settle(database, end):
+    while settle(database, end).due:
         pass
     with database.read() as session:
         for case_id in cases:

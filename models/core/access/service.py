@@ -20,8 +20,9 @@ from models.core.policy.service import EVERYWHERE, Grant, Principal, policy
 from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
+from models.store.operational.database import Database
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import ApiKey, LoginSession, Once, Party
+from models.store.operational.tables import ApiKey, Attempts, LoginSession, Once, Party
 
 KEY_PREFIX = "yw_"
 _TOUCH = timedelta(minutes=1)
@@ -211,6 +212,14 @@ def take_once(now: Work, secret: str) -> str | None:
 def needs_second_factor(settings: Settings, principal: Principal, methods: Sequence[str]) -> bool:
     """Whether an administrator came in by one kind of proof only (GB/T 22239-2019 level 3, 8.1.4.1 d)."""
     return not _is_proved(settings, principal, methods)
+
+
+def prune(database: Database, at: datetime) -> None:
+    """Forget what may no longer be used, sessions over for a month, and failures of yesterday."""
+    with database.write() as session:
+        session.execute(sa.delete(Once).where(Once.expires_at < at))
+        session.execute(sa.delete(LoginSession).where(LoginSession.expires_at < at - timedelta(days=30)))
+        session.execute(sa.delete(Attempts).where(Attempts.updated_at < at - timedelta(days=1)))
 
 
 def _is_proved(settings: Settings, principal: Principal, methods: Sequence[str]) -> bool:

@@ -7,8 +7,8 @@ tasks, outbox and audit are written in the caller's unit of work.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,19 @@ from models.store.operational.tables import CaseEvent, CaseFile, ProcessVersion,
 TIME = Actor("system", frozenset({SYSTEM}), authority="time")
 """The platform itself, when time is up."""
 _PARSED: dict[str, Process] = {}
+_AGAIN = timedelta(hours=1)
+
+
+class Settled(NamedTuple):
+    """What a settling did.
+
+    Attributes:
+        due: Number of cases that were due.
+        failed: Those that could not be settled: they hold up no other, and are tried again after an hour.
+    """
+
+    due: int
+    failed: list[UUID]
 
 
 def publish(now: Work, process: Process) -> None:
@@ -131,23 +144,38 @@ def advance(now: Work, case: CaseFile, state: CaseState, engine: Engine, command
     return transition
 
 
-def settle(database: Database, at: datetime, limit: int = 200, zone: str = "Asia/Shanghai") -> int:
+def settle(database: Database, at: datetime, limit: int = 200, zone: str = "Asia/Shanghai") -> Settled:
     """Let what is due by itself happen: deemed acceptance, lapses, silence. Each case is a transaction of its own.
 
     Returns:
-        Number of cases that were due; call again while it equals ``limit``.
+        What was due; call again while it equals ``limit``.
+
+    Raises:
+        YiwangError: YW-STORE-008 where the database is away.
     """
     with database.read() as session:
         due = session.scalars(sa.select(CaseFile.id).where(CaseFile.next_timer_at <= at).order_by(CaseFile.next_timer_at).limit(limit)).all()
+    failed = []
     for case_id in due:
-        with work(database, TIME, at) as now:
-            case, state, engine = load(now.session, case_id, zone, is_locked=True)
-            transition = engine.settle(state, at)
-            if transition.entries:
-                _store(now, engine, case, state, transition)
-            else:  # somebody was faster, or the calendar has changed since
-                case.next_timer_at = _timer_at(engine, state)
-    return len(due)
+        try:
+            _settle_one(database, case_id, at, zone)
+        except Exception as error:
+            if isinstance(error, YiwangError) and error.code == "YW-STORE-008":
+                raise
+            failed.append(case_id)
+            with database.write() as session:
+                session.execute(sa.update(CaseFile).where(CaseFile.id == case_id).values(next_timer_at=at + _AGAIN))
+    return Settled(len(due), failed)
+
+
+def _settle_one(database: Database, case_id: UUID, at: datetime, zone: str) -> None:
+    with work(database, TIME, at) as now:
+        case, state, engine = load(now.session, case_id, zone, is_locked=True)
+        transition = engine.settle(state, at)
+        if transition.entries:
+            _store(now, engine, case, state, transition)
+        else:  # somebody was faster, or the calendar has changed since
+            case.next_timer_at = _timer_at(engine, state)
 
 
 def tasks(session: Session, units: Sequence[str], roles: Sequence[str], limit: int = 50) -> Sequence[Task]:

@@ -1,6 +1,7 @@
 """The work calendar as administrators extend it: days laid over the official one, each with its reason, the newest of a day holds.
 
-A change counts from now on: what was settled before, and days that were told to people (``task.due_on`` of closed tasks, events), stay.
+Clocks that run follow the calendar from then on; what has happened (events, acceptance by silence, decisions) stays as it is, since days
+that are over cannot be decided any more.
 """
 
 from collections.abc import Sequence

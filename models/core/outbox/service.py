@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.store.operational.database import Database
-from models.store.operational.order import is_settled, next_transaction
+from models.store.operational.order import is_settled, next_transaction, oldest_open
 from models.store.operational.tables import Consumer, Outbox
 
 
@@ -48,6 +49,22 @@ def subscribe(database: Database, consumer: str, at: datetime) -> None:
     with database.write() as session:
         new = insert(Consumer).values(name=consumer, transaction=0, position=0, updated_at=at)
         session.execute(new.on_conflict_do_nothing())
+
+
+def join(now: Work, consumer: str) -> None:
+    """Make a consumer known within a unit of work: it reads what is announced from now on, on PostgreSQL also what commits meanwhile."""
+    oldest = oldest_open(now.session)
+    if oldest is None:
+        place = (0, now.session.scalar(sa.select(sa.func.max(Outbox.position))) or 0)
+    else:
+        place = (oldest - 1, 2**62)
+    now.session.add(Consumer(name=consumer, transaction=place[0], position=place[1], updated_at=now.at))
+    now.session.flush()
+
+
+def leave(now: Work, consumer: str) -> None:
+    """Forget a consumer within a unit of work."""
+    now.session.execute(sa.delete(Consumer).where(Consumer.name == consumer))
 
 
 def unsubscribe(database: Database, consumer: str) -> None:

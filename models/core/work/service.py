@@ -116,5 +116,11 @@ def work(database: Database, actor: Actor, at: datetime) -> Iterator[Work]:
         raise YiwangError("YW-STORE-010") from error
 
 
+def prune_answers(database: Database, before: datetime) -> None:
+    """Forget answers to requests older than ``before``: the same request again is then a new one."""
+    with database.write() as session:
+        session.execute(sa.delete(Idempotency).where(Idempotency.created_at < before))
+
+
 def _digest(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(request, sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()

@@ -32,3 +32,10 @@ def next_transaction(session: Session) -> int | None:
     if session.get_bind().dialect.name == "sqlite":
         return None
     return int(session.execute(sa.select(_NEXT)).scalar_one())
+
+
+def oldest_open(session: Session) -> int | None:
+    """The oldest transaction that may still commit; None on SQLite."""
+    if session.get_bind().dialect.name == "sqlite":
+        return None
+    return int(session.execute(sa.select(_OLDEST)).scalar_one())

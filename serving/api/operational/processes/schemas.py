@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.core.processes.definition import Process
 from serving.api.operational.calls import Strict
 
-
 _EXAMPLE: dict[str, Any] = {
     "process": "certificate_copy", "version": 1, "title": "证照副本（即办）", "start": "application",
     "steps": [{"step": "application", "title": "申请", "role": "applicant"}, {"step": "decision", "title": "办理", "role": "clerk"}],

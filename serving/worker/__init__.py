@@ -1,0 +1,1 @@
+"""What runs beside the server: sealing, time, webhooks, jobs."""

@@ -1,0 +1,57 @@
+"""Delivers a webhook: one request to the very address that was judged, nothing followed, little read."""
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+
+from models.core.webhooks.addresses import Resolver, Target, resolve, target
+
+_SECONDS = 10
+_MOST_ANSWER = 65_536
+
+
+@dataclass(frozen=True)
+class HttpSender:
+    """Delivers over HTTP.
+
+    Attributes:
+        is_private_allowed: The platform's own network may be called too.
+        resolver: Asks for addresses.
+    """
+
+    is_private_allowed: bool
+    resolver: Resolver = resolve
+
+    def __call__(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        """The status of the answer; a redirect is an answer like any other.
+
+        Raises:
+            OSError: It could not be delivered in ten seconds.
+            YiwangError: YW-WEBHOOK-001 where the address may not be called.
+        """
+        goal = target(url, is_private_allowed=self.is_private_allowed, resolver=self.resolver)
+        connection = _Pinned(goal)
+        try:
+            connection.request("POST", goal.path, body, headers | {"user-agent": "yiwang-webhook/1"})
+            answer = connection.getresponse()
+            answer.read(_MOST_ANSWER)
+            return answer.status
+        except http.client.HTTPException as error:
+            raise ConnectionError(type(error).__name__) from error
+        finally:
+            connection.close()
+
+
+class _Pinned(http.client.HTTPConnection):
+    """A connection whose name is not asked for again."""
+
+    def __init__(self, goal: Target) -> None:
+        super().__init__(goal.host, goal.port, timeout=_SECONDS)
+        self._goal = goal
+
+    def connect(self) -> None:
+        """To the address that was judged, whatever the name means by now."""
+        self.sock = socket.create_connection((self._goal.address, self._goal.port), _SECONDS)
+        if self._goal.is_secure:
+            self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self._goal.host)

@@ -1,0 +1,168 @@
+"""The door of the worker: rounds of everything that nobody asks for, each part on its own, until it is told to stop.
+
+An error in one part is written down and stops no other; while the database is away the worker waits, longer each time, and goes on
+by itself. Several workers may run: each part knows how to share. What does not belong here: what the parts do.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from models.core.access.service import prune as prune_access
+from models.core.audit.service import heads_of, seal
+from models.core.cases.service import settle
+from models.core.crypto.types import CryptoProvider
+from models.core.jobs import service as jobs
+from models.core.outbox.service import prune as prune_outbox
+from models.core.webhooks import service as webhooks
+from models.core.work.service import prune_answers
+from models.domain.errors import YiwangError
+from models.domain.settings import Settings
+from models.store.operational.database import Database
+from models.store.operational.tables import Heartbeat
+from serving.worker.sending import HttpSender
+
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+_LONGEST_REST = 30.0
+
+Job = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Worker:
+    """Runs rounds.
+
+    Attributes:
+        settings: Limits, what may be called.
+        database: The store.
+        crypto: Signs heads, reads secrets of webhooks.
+        kinds: Kind of job → what does it; a job is done at least once and must bear being done again.
+        send: Delivers webhooks.
+        clock: Says what time it is.
+        name: Of this worker, for leases and the log.
+    """
+
+    settings: Settings
+    database: Database
+    crypto: CryptoProvider
+    kinds: dict[str, Job] = field(default_factory=dict)
+    send: webhooks.Sender | None = None
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._log = structlog.get_logger("yiwang.worker")
+        self._next: dict[str, datetime] = {}
+        self._errors: dict[str, str] = {}
+        self._started = self.clock()
+        self._send = self.send or HttpSender(self.settings.webhook_private)
+
+    def run(self) -> None:
+        """Rounds until :meth:`stop`; about one a second, at once again while there is more to do."""
+        rest = 0.0
+        while not self._stop.wait(rest):
+            try:
+                rest = 0.0 if self.round() else 1.0
+            except YiwangError as error:  # the database is away
+                rest = min(max(1.0, rest * 2), _LONGEST_REST)
+                self._log.warning("worker_waits", code=error.code, seconds=rest)
+
+    def stop(self) -> None:
+        """End after the part that is under way."""
+        self._stop.set()
+
+    def round(self) -> bool:
+        """Every part that is due, once.
+
+        Returns:
+            Whether there is more to do at once.
+
+        Raises:
+            YiwangError: YW-STORE-008 where the database is away.
+        """
+        is_more = False
+        for name, every, part in self._parts():
+            at = self.clock()
+            if self._stop.is_set() or at < self._next.get(name, at):
+                continue
+            try:
+                is_more |= part(at)
+                self._errors.pop(name, None)
+            except Exception as error:
+                if isinstance(error, YiwangError) and error.code == "YW-STORE-008":
+                    raise
+                self._errors[name] = error.code if isinstance(error, YiwangError) else type(error).__name__
+                self._log.error("worker_part_failed", part=name, error=self._errors[name])
+            self._next[name] = at + every if every > _SECOND else at
+        self._beat()
+        return is_more
+
+    def _parts(self) -> Sequence[tuple[str, timedelta, Callable[[datetime], bool]]]:
+        return (("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("webhooks", _SECOND, self._relay), ("jobs", _SECOND, self._work), ("tidy", _DAY, self._tidy))
+
+    def _seal(self, at: datetime) -> bool:
+        page = 200
+        return seal(self.database, self.crypto, heads_of(self.settings), at, page) == page
+
+    def _settle(self, at: datetime) -> bool:
+        page = 50
+        settled = settle(self.database, at, page, self.settings.zone)
+        for case_id in settled.failed:
+            self._log.error("case_not_settled", case_id=str(case_id))
+        return settled.due == page
+
+    def _relay(self, at: datetime) -> bool:
+        for webhook_id in webhooks.due(self.database, at):
+            if self._stop.is_set():
+                return False
+            webhooks.deliver(self.database, self.crypto, self.settings, webhook_id, self.clock(), self._send)
+        return False
+
+    def _work(self, at: datetime) -> bool:
+        """One job, so that sealing does not wait for many; its lease is renewed while it runs."""
+        taken = jobs.take(self.database, self.name, at, sorted(self.kinds))
+        if taken is None:
+            return False
+        over = threading.Event()
+        beating = threading.Thread(target=self._hold, args=(taken, over), daemon=True)
+        beating.start()
+        try:
+            self.kinds[taken.kind](taken.payload)
+        except Exception as error:
+            code = error.code if isinstance(error, YiwangError) else type(error).__name__
+            self._log.error("job_failed", job_id=str(taken.id), kind=taken.kind, attempt=taken.attempt, error=code)
+            jobs.failed(self.database, taken, self.name, self.clock(), code)
+        else:
+            jobs.done(self.database, taken, self.name, self.clock())
+        finally:
+            over.set()
+            beating.join()
+        return True
+
+    def _hold(self, taken: jobs.Taken, over: threading.Event) -> None:
+        while not over.wait(jobs.LEASE.total_seconds() / 3):
+            try:
+                jobs.still_at_it(self.database, taken, self.name, self.clock())
+            except YiwangError as error:
+                self._log.warning("lease_not_renewed", job_id=str(taken.id), code=error.code)
+
+    def _tidy(self, at: datetime) -> bool:
+        prune_outbox(self.database, at - timedelta(days=self.settings.keep_messages_days))
+        prune_answers(self.database, at - timedelta(days=self.settings.keep_answers_days))
+        prune_access(self.database, at)
+        jobs.prune(self.database, at - timedelta(days=self.settings.keep_messages_days))
+        return False
+
+    def _beat(self) -> None:
+        with self.database.write() as session:
+            session.merge(Heartbeat(worker=self.name, started_at=self._started, round_at=self.clock(), errors=dict(self._errors)))
+            session.execute(sa.delete(Heartbeat).where(Heartbeat.round_at < self.clock() - _DAY))
