@@ -29,7 +29,7 @@ def town(postgres: Server, tmp_path: Path) -> Iterator[Office]:
 def work(session: Any, randomly: random.Random, keys: list[int], stamped: bool) -> None:
     """A few changes to some keys: a view's reader can rely on ``updated_at``, a table's need not."""
     for key in keys:
-        at = "now()" if stamped else randomly.choice(["now()", "NULL", f"timestamptz '2026-03-0{randomly.randint(1, 5)}'", "'infinity'"])
+        at = "clock_timestamp()" if stamped else randomly.choice(["now()", "NULL", f"timestamptz '2026-03-0{randomly.randint(1, 5)}'", "'infinity'"])
         received = randomly.choice(["NULL", "'2026-01-01'", "'昨天'"])
         matter, gone = f"M{randomly.randint(1, 99)}", randomly.random() < 0.2
         if randomly.random() < 0.2:

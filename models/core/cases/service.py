@@ -222,7 +222,7 @@ def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transit
         setattr(case, column, value)
     case.next_timer_at = _timer_at(engine, state)
     due_before, case.due_on = case.due_on, engine.clocks(state, now.at).due_on
-    case.updated_at = now.at
+    case.updated_at = max(now.at, case.updated_at + timedelta(microseconds=1))  # never back, whatever the clocks of hosts say: the sync reads by it
     for entry in transition.entries:
         if entry.unit_code:
             _hand_over(now, case, entry.unit_code)

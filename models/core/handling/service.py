@@ -145,7 +145,7 @@ def amend(now: Work, crypto: CryptoProvider, access: Access, case_id: UUID, vers
         raise YiwangError("YW-STORE-010")
     if case.phase not in _EDITABLE:
         raise YiwangError("YW-CORE-001", action="修改申请", detail="申请已提交")
-    case.form, case.updated_at = _sealed(crypto, case_id, form), now.at
+    case.form, case.updated_at = _sealed(crypto, case_id, form), _later(case, now)
     now.session.flush()
     now.record("case.amended", f"case:{case.case_number}")
     return case
@@ -190,7 +190,7 @@ def remove(now: Work, access: Access, case_id: UUID, version: int, reason: str) 
         raise YiwangError("YW-STORE-010")
     if case.phase != Phase.DRAFT:
         raise YiwangError("YW-CORE-001", action="删除", detail="申请已提交，请改为撤回")
-    case.deleted_at, case.deleted_reason, case.updated_at = now.at, mask_text(reason), now.at
+    case.deleted_at, case.deleted_reason, case.updated_at = now.at, mask_text(reason), _later(case, now)
     closing = sa.update(Task).where(Task.case_id == case_id, Task.closed_at.is_(None))
     now.session.execute(closing.values(closed_at=now.at, closed_by=now.actor.name))
     now.session.flush()
@@ -341,6 +341,11 @@ def _instant(state: CaseState, at: datetime, tolerated: int) -> datetime:
     if last - at > timedelta(seconds=tolerated):
         raise YiwangError("YW-CORE-007", seconds=int((last - at).total_seconds()))
     return last
+
+
+def _later(case: CaseFile, now: Work) -> datetime:
+    """Never before the last change, whatever the clocks of hosts say: the sync reads by it."""
+    return max(now.at, case.updated_at + timedelta(microseconds=1))
 
 
 def _sealed(crypto: CryptoProvider, case_id: UUID, form: dict[str, Any] | None) -> str | None:

@@ -1,0 +1,319 @@
+"""What runs beside the server: jobs, webhooks and rounds, with real processes, receivers and kills."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from models.core.audit.service import verify
+from models.core.crypto.service import provider
+from models.core.jobs import service as jobs
+from models.core.outbox import service as outbox
+from models.core.webhooks import addresses, service
+from models.core.work.service import Actor, work
+from models.domain.errors import YiwangError
+from models.domain.settings import Settings
+from models.store.operational.database import Database
+from models.store.operational.tables import Audit, Heartbeat, Job, Webhook
+from serving.worker.sending import HttpSender
+from serving.worker.service import Worker
+from tests.support.operational import record
+
+AT = datetime(2026, 3, 2, 1, tzinfo=UTC)
+WHO = Actor("u1", frozenset(), authority="test")
+
+
+def enqueue(database: Database, kind: str = "noted", key: str | None = None, at: datetime = AT, **more: object) -> UUID | None:
+    with work(database, WHO, at) as now:
+        return jobs.enqueue(now, kind, {"n": 1}, key=key, **more)  # type: ignore[arg-type]
+
+
+def state(database: Database, job_id: UUID | None) -> tuple[int, str | None, str | None]:
+    with database.read() as session:
+        found = session.get_one(Job, job_id)
+        return found.attempts, found.outcome, found.error
+
+
+def test_a_job_is_there_when_its_work_is_and_not_otherwise(database: Database) -> None:
+    with pytest.raises(RuntimeError), work(database, WHO, AT) as now:
+        jobs.enqueue(now, "noted", {})
+        raise RuntimeError
+    assert jobs.take(database, "w1", AT, ["noted"]) is None
+    first = enqueue(database, key="same")
+    assert enqueue(database, key="same") is None
+    taken = jobs.take(database, "w1", AT, ["noted"])
+    assert taken is not None and taken.id == first and taken.attempt == 1
+    assert jobs.take(database, "w2", AT, ["noted"]) is None, "somebody is at it"
+    assert jobs.done(database, taken, "w1", AT) and state(database, first) == (1, "done", None)
+    assert enqueue(database, key="same") is not None, "nothing waits under the key any more"
+
+
+def test_a_job_of_a_worker_that_is_gone_comes_back_and_its_late_word_counts_for_nothing(database: Database) -> None:
+    job = enqueue(database)
+    lost = jobs.take(database, "w1", AT, ["noted"])
+    assert lost is not None
+    later = AT + jobs.LEASE
+    again = jobs.take(database, "w2", later, ["noted"])
+    assert again is not None and (again.id, again.attempt) == (job, 2)
+    assert not jobs.done(database, lost, "w1", later) and not jobs.still_at_it(database, lost, "w1", later)
+    assert jobs.done(database, again, "w2", later)
+
+
+def test_what_fails_comes_again_ever_later_and_ends_as_dead(database: Database) -> None:
+    job, at = enqueue(database), AT
+    waits = []
+    for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
+        taken = jobs.take(database, "w1", at, ["noted"])
+        assert taken is not None and taken.attempt == attempt
+        jobs.failed(database, taken, "w1", at, "YW-X-001")
+        with database.read() as session:
+            waits.append(session.get_one(Job, job).due_at - at)
+        at = max(at, at + waits[-1])
+    assert state(database, job) == (jobs.MOST_ATTEMPTS, "dead", "YW-X-001")
+    assert waits[3] > waits[0] and timedelta(seconds=7) < waits[0] < timedelta(seconds=13)
+    with work(database, WHO, at) as now:
+        jobs.retry(now, job)  # type: ignore[arg-type]
+    assert jobs.take(database, "w1", at, ["noted"]) is not None
+
+
+def test_two_workers_never_have_one_job(database: Database) -> None:
+    wanted = {enqueue(database) for _ in range(30)}
+    taken: list[UUID] = []
+
+    def take_all(name: str) -> None:
+        while (found := jobs.take(database, name, AT, ["noted"])) is not None:
+            taken.append(found.id)
+
+    threads = [threading.Thread(target=take_all, args=(f"w{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == sorted(each for each in wanted if each)
+
+
+@dataclass
+class Receiver:
+    """A receiver of webhooks.
+
+    Attributes:
+        answers: Status of each next request; then 204.
+        heard: Event ids in the order in which they came.
+        requests: Headers and bodies.
+    """
+
+    answers: list[int] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    url: str = ""
+    wait: float = 0.0
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            found.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            found.heard.append(self.headers["yiwang-event-id"])
+            time.sleep(found.wait)
+            self.send_response(found.answers.pop(0) if found.answers else 204)
+            self.send_header("location", "http://127.0.0.1:1/")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_port}/hook?x=1"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def hears() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
+
+
+SEND = HttpSender(is_private_allowed=True)
+
+
+def hook(database: Database, settings: Settings, url: str, *topics: str) -> service.Made:
+    with work(database, WHO, AT) as now:
+        return service.create(now, provider(settings), "系统", url, topics)
+
+
+def announce(database: Database, count: int, topic: str = "case.moved") -> list[str]:
+    with work(database, WHO, AT) as now:
+        for number in range(count):
+            now.announce(topic, "case", str(number), number=number)
+    with database.read() as session:
+        return [str(each) for each in session.scalars(sa.text("SELECT event_id FROM outbox ORDER BY position"))][-count:]
+
+
+def test_a_webhook_hears_everything_once_in_order_and_can_check_who_speaks(database: Database, database_settings: Settings, hears: Receiver) -> None:
+    announce(database, 2)
+    made = hook(database, database_settings, hears.url, "case.moved")
+    announce(database, 1, "notice.published")
+    wanted = [each.replace("-", "") for each in announce(database, 3)]
+    crypto = provider(database_settings)
+    assert service.deliver(database, crypto, database_settings, made.id, AT, SEND) == 3
+    assert [each.replace("-", "") for each in hears.heard] == wanted, "from when it was made on, its topics only"
+    headers, body = hears.requests[0]
+    assert headers["yiwang-signature"] == service.signature(made.secret, headers["yiwang-timestamp"], body)
+    assert service.deliver(database, crypto, database_settings, made.id, AT, SEND) == 0
+
+
+def test_a_webhook_that_fails_holds_back_itself_only_and_is_switched_off_in_the_end(database: Database, database_settings: Settings, hears: Receiver) -> None:
+    crypto = provider(database_settings)
+    with receiver() as other:
+        bad, good = hook(database, database_settings, hears.url), hook(database, database_settings, other.url)
+        announce(database, 3)
+        hears.answers = [204, 500, 302, 204]
+        assert service.deliver(database, crypto, database_settings, bad.id, AT, SEND) == 1
+        assert service.deliver(database, crypto, database_settings, good.id, AT, SEND) == 3
+        assert bad.id not in service.due(database, AT) and good.id in service.due(database, AT)
+        later = AT + timedelta(minutes=1)
+        assert service.deliver(database, crypto, database_settings, bad.id, later, SEND) == 0, "a redirect is not followed"
+        assert service.deliver(database, crypto, database_settings, bad.id, later, SEND) == 2
+        assert hears.heard == [*other.heard[:2], other.heard[1], *other.heard[1:]]
+        hears.answers = [503] * 9
+        announce(database, 1)
+        service.deliver(database, crypto, database_settings, bad.id, later, SEND)
+        service.deliver(database, crypto, database_settings, bad.id, later + timedelta(days=database_settings.webhook_days), SEND)
+        with database.read() as session:
+            assert not session.get_one(Webhook, bad.id).is_active
+            assert session.scalar(sa.select(sa.func.count()).select_from(Audit).where(Audit.action == "webhook.switched_off")) == 1
+        with work(database, WHO, later) as now:
+            current = now.session.get_one(Webhook, bad.id).version
+            service.change(now, bad.id, current, is_active=True)
+        hears.answers = []
+        assert service.deliver(database, crypto, database_settings, bad.id, later, SEND) == 1, "it goes on where it stopped"
+
+
+INSIDE = [
+    "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "255.255.255.255", "198.18.0.1",  # noqa: S104
+    "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1", "nonsense",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_no_webhook_reaches_inside(address: str) -> None:
+    with pytest.raises(YiwangError) as caught:
+        addresses.target("http://innocent.example/", is_private_allowed=False, resolver=lambda *_: ["93.184.215.14", address])
+    assert caught.value.code == "YW-WEBHOOK-001"
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"])
+def test_other_spellings_of_this_machine_are_this_machine(host: str) -> None:
+    """By the system's own resolver."""
+    with pytest.raises(YiwangError) as caught:
+        addresses.target(f"http://{host}/", is_private_allowed=False)
+    assert caught.value.code == "YW-WEBHOOK-001"
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example/", "file:///etc/passwd", "http://", "http://u:p@a.example/", "http://a.example:0/", "http://a.example:99999/", "http://a b/", "gopher://a", "http://a.example/\\@b", "//a.example", ""])
+def test_what_is_no_plain_web_address_is_refused(url: str) -> None:
+    with pytest.raises(YiwangError) as caught:
+        addresses.checked(url)
+    assert caught.value.code == "YW-WEBHOOK-001"
+
+
+def test_the_connection_goes_to_the_address_that_was_judged(hears: Receiver) -> None:
+    """A name server that changes its mind between the judgement and the connection is not asked again."""
+    asked = []
+
+    def changing(name: str, port: int) -> list[str]:
+        asked.append(name)
+        return ["127.0.0.1"] if len(asked) == 1 else ["203.0.113.1"]
+
+    sender = HttpSender(is_private_allowed=True, resolver=changing)
+    url = hears.url.replace("127.0.0.1", "receiver.example")
+    assert sender(url, b"{}", {"yiwang-event-id": "1"}) == 204
+    assert asked == ["receiver.example"] and hears.requests[0][0]["host"].startswith("receiver.example:")
+
+
+def test_a_round_does_every_part_and_one_that_fails_stops_no_other(database: Database, database_settings: Settings) -> None:
+    done: list[dict[str, object]] = []
+
+    def bad(_: object) -> None:
+        raise ValueError("13900001234")
+
+    worker = Worker(database_settings, database, provider(database_settings), {"noted": done.append, "bad": bad}, send=SEND, clock=lambda: AT, name="w1")
+    record(database, 3)
+    enqueue(database, "bad", priority=1)
+    job = enqueue(database)
+    while worker.round():
+        pass
+    assert done == [{"n": 1}] and state(database, job) == (1, "done", None)
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Audit).where(Audit.chain_number.is_(None))) == 0
+        assert session.scalars(sa.select(Job.error).where(Job.kind == "bad")).all() == ["ValueError"]
+        assert session.scalars(sa.select(Heartbeat.worker)).all() == ["w1"]
+    assert list(verify(database, provider(database_settings), database_settings.home / "audit.heads", AT)) == []
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    more = {"YIWANG_DATABASE_URL": settings.database_url.get_secret_value()} if settings.database_url else {}
+    return os.environ | more | {"YIWANG_WEBHOOK_PRIVATE": "1", "YIWANG_HOME": str(settings.home)}
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([str(Path(sys.executable).with_name("yiwang")), "worker"], env=environment(settings), stderr=subprocess.DEVNULL)
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+
+
+def until(condition: object, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+def test_a_worker_killed_while_it_delivers_loses_nothing(database: Database, database_settings: Settings, hears: Receiver) -> None:
+    hook(database, database_settings, hears.url)
+    hears.wait = 0.02
+    wanted = announce(database, 40)
+    for _ in range(2):
+        before = len(hears.heard)
+        with running(database_settings) as process:
+            until(lambda before=before: len(hears.heard) >= before + 5)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    with running(database_settings) as process:
+        until(lambda: len({each.replace("-", "") for each in hears.heard}) == 40)
+        process.terminate()
+        assert process.wait(20) == 0
+    first = list(dict.fromkeys(each.replace("-", "") for each in hears.heard))
+    assert first == [each.replace("-", "") for each in wanted], "in order, repeats apart"
+    assert len(hears.heard) - 40 <= 2, "what was under way when it was killed comes once more"
+
+
+def test_a_message_is_kept_until_the_last_webhook_has_heard_it(database: Database, database_settings: Settings, hears: Receiver) -> None:
+    made = hook(database, database_settings, hears.url)
+    announce(database, 3)
+    far = AT + timedelta(days=400)
+    assert outbox.prune(database, far) == 0
+    service.deliver(database, provider(database_settings), database_settings, made.id, AT, SEND)
+    assert outbox.prune(database, far) == 2, "the newest stays"
