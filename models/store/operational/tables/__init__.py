@@ -7,6 +7,7 @@ with each change: who writes says which version was read, and loses against whoe
 from models.store.operational.tables.access import ApiKey, Attempts, Identity, LoginSession, Once
 from models.store.operational.tables.base import SECRET, Base
 from models.store.operational.tables.cases import CaseEvent, CaseFile, ProcessVersion, Task
+from models.store.operational.tables.feedback import Feedback, ReviewCode, Visit
 from models.store.operational.tables.jobs import Heartbeat, Job, Webhook
 from models.store.operational.tables.matters import MatterVersion, Serial
 from models.store.operational.tables.organisation import (
@@ -23,7 +24,7 @@ from models.store.operational.tables.parties import Authorisation, Party
 from models.store.operational.tables.work import Audit, AuditHead, Consumer, Idempotency, Outbox
 
 __all__ = [
-    "ApiKey", "Appointment", "Attempts", "Audit", "AuditHead", "Authorisation", "Base", "CalendarDay", "CaseEvent", "CaseFile", "Consumer", "Heartbeat", "Idempotency", "Identity",
-    "Job", "Jurisdiction", "LoginSession", "MatterVersion", "Notice", "Once", "Outbox", "Party", "ProcessVersion", "SECRET", "Serial", "Staff", "StaffGrant", "Task",
-    "Unit", "Webhook", "Window",
+    "ApiKey", "Appointment", "Attempts", "Audit", "AuditHead", "Authorisation", "Base", "CalendarDay", "CaseEvent", "CaseFile", "Consumer", "Feedback", "Heartbeat", "Idempotency", "Identity",
+    "Job", "Jurisdiction", "LoginSession", "MatterVersion", "Notice", "Once", "Outbox", "Party", "ProcessVersion", "ReviewCode", "SECRET", "Serial", "Staff", "StaffGrant", "Task",
+    "Unit", "Visit", "Webhook", "Window",
 ]

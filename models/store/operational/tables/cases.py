@@ -31,6 +31,7 @@ class CaseFile(Base):
         sa.Index(None, "unit_code", "phase", "id"),
         sa.Index(None, "applicant_id", "id"),
         sa.Index(None, "updated_at", "id"),
+        sa.Index(None, "completed_at"),
         sa.Index("ix_case_file__timer", "next_timer_at", postgresql_where=sa.text("next_timer_at IS NOT NULL"), sqlite_where=sa.text("next_timer_at IS NOT NULL")),
     )
 

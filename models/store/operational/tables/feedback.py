@@ -1,0 +1,79 @@
+"""Feedback: reviews 好差评, complaints, and the visits that follow."""
+
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.store.operational.tables.base import SECRET, Base
+
+_FIRST = sa.text("kind = 'review' AND follows_id IS NULL")
+
+
+class Feedback(Base):
+    """A review of a step, a second reading after rectification, or a complaint; never changed, only left out of the count.
+
+    One active and one default review a step at most: the unique index sees to it whoever comes at once.
+    """
+
+    __tablename__ = "feedback"
+    __table_args__ = (
+        sa.Index("uq_feedback__step", "case_id", "sequence", "is_default", unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST),
+        sa.Index(None, "unit_code", "kind", "id"),
+        sa.Index(None, "party_id"),
+        sa.Index(None, "updated_at", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """``review`` or ``complaint``."""
+    case_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("case_file.id"))
+    case_number: Mapped[str | None]
+    sequence: Mapped[int | None]
+    """The step: number of the event within the case."""
+    unit_code: Mapped[str]
+    region_code: Mapped[str | None]
+    party_id: Mapped[UUID | None]
+    """Who speaks; None for anonymous feedback."""
+    level: Mapped[int | None]
+    """1 非常满意 to 5 非常不满意 (GB/T 39046-2020 A.8); None for complaints."""
+    is_default: Mapped[bool]
+    channel_code: Mapped[str | None]
+    tags: Mapped[list[str]]
+    text: Mapped[str | None] = mapped_column(info=SECRET)
+    follows_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("feedback.id"), index=True)
+    """The review that a second reading follows."""
+    follow_up_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("case_file.id"))
+    """The internal case that deals with it."""
+    appeal_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("case_file.id"))
+    excluded_at: Mapped[datetime | None]
+    excluded_reason: Mapped[str | None]
+    excluded_by: Mapped[str | None]
+    given_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Visit(Base):
+    """A return visit 回访: whether whoever complained is content with what was done."""
+
+    __tablename__ = "visit"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    feedback_id: Mapped[UUID] = mapped_column(sa.ForeignKey("feedback.id"), index=True)
+    is_satisfied: Mapped[bool | None]
+    """None where nobody was reached."""
+    note: Mapped[str | None] = mapped_column(info=SECRET)
+    visited_by: Mapped[str]
+    visited_at: Mapped[datetime]
+
+
+class ReviewCode(Base):
+    """A code handed out with a step, with which it may be reviewed once without log-in; kept as a digest only."""
+
+    __tablename__ = "review_code"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("case_file.id"))
+    sequence: Mapped[int]
+    expires_at: Mapped[datetime]
