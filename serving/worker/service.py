@@ -19,6 +19,7 @@ from models.core.access.service import prune as prune_access
 from models.core.audit.service import heads_of, seal
 from models.core.cases.service import settle
 from models.core.crypto.types import CryptoProvider
+from models.core.feedback.service import settle_appeals, settle_reviews
 from models.core.jobs import service as jobs
 from models.core.outbox.service import prune as prune_outbox
 from models.core.webhooks import service as webhooks
@@ -30,6 +31,7 @@ from models.store.operational.tables import Heartbeat
 from serving.worker.sending import HttpSender
 
 _SECOND = timedelta(seconds=1)
+_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _LONGEST_REST = 30.0
 
@@ -107,7 +109,7 @@ class Worker:
         return is_more
 
     def _parts(self) -> Sequence[tuple[str, timedelta, Callable[[datetime], bool]]]:
-        return (("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("webhooks", _SECOND, self._relay), ("jobs", _SECOND, self._work), ("tidy", _DAY, self._tidy))
+        return (("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews), ("webhooks", _SECOND, self._relay), ("jobs", _SECOND, self._work), ("tidy", _DAY, self._tidy))
 
     def _seal(self, at: datetime) -> bool:
         page = 200
@@ -119,6 +121,10 @@ class Worker:
         for case_id in settled.failed:
             self._log.error("case_not_settled", case_id=str(case_id))
         return settled.due == page
+
+    def _reviews(self, at: datetime) -> bool:
+        page = 200
+        return settle_reviews(self.database, self.settings, at, page) == page or settle_appeals(self.database, self.settings, at) > 0
 
     def _relay(self, at: datetime) -> bool:
         for webhook_id in webhooks.due(self.database, at):

@@ -87,7 +87,7 @@ def review(now: Work, crypto: CryptoProvider, settings: Settings, access: Access
     Raises:
         YiwangError: YW-STORE-011 for a case out of reach; YW-FEEDBACK-001 for a step that cannot be reviewed or is reviewed already.
     """
-    case = _reached_case(now.session, access, case_id)
+    case = reached_case(now.session, access, case_id)
     party_id = None if new.is_anonymous else access.principal.party_id or case.applicant_id
     return _give(now, crypto, settings, case_id, sequence, new, party_id)
 
@@ -119,7 +119,7 @@ def complain(
     Raises:
         YiwangError: YW-STORE-011 for a unit or case that is not there.
     """
-    case = _reached_case(now.session, access, case_id) if case_id else None
+    case = reached_case(now.session, access, case_id) if case_id else None
     unit = now.session.get(Unit, unit_code)
     if unit is None or unit.deleted_at is not None:
         raise YiwangError("YW-STORE-011", what="机构", key=unit_code)
@@ -268,6 +268,22 @@ def settle_reviews(database: Database, settings: Settings, at: datetime, limit: 
     return len(rows)
 
 
+def settle_appeals(database: Database, settings: Settings, at: datetime, limit: int = 50) -> int:
+    """What decided appeals mean for their reviews; again: nothing.
+
+    Returns:
+        Number of reviews left out of the count.
+    """
+    upheld = sa.select(Feedback.appeal_id).join(CaseFile, CaseFile.id == Feedback.appeal_id)
+    with database.read() as session:
+        query = upheld.where(Feedback.excluded_at.is_(None), CaseFile.outcome_code == "upheld").limit(limit)
+        decided = [each for each in session.scalars(query) if each is not None]
+    for appeal_id in decided:
+        with work(database, TIME, at) as now:
+            settle_appeal(now, settings, appeal_id)
+    return len(decided)
+
+
 def _give(now: Work, crypto: CryptoProvider, settings: Settings, case_id: UUID, sequence: int, new: NewReview, party_id: UUID | None) -> Feedback:
     case, step = _step(now.session, case_id, sequence)
     twice = sa.select(Feedback.id).where(Feedback.case_id == case_id, Feedback.sequence == sequence, Feedback.kind == "review", sa.not_(Feedback.is_default))
@@ -308,7 +324,12 @@ def _step(session: Session, case_id: UUID, sequence: int) -> tuple[CaseFile, Cas
     return case, found
 
 
-def _reached_case(session: Session, access: Access, case_id: UUID) -> CaseFile:
+def reached_case(session: Session, access: Access, case_id: UUID) -> CaseFile:
+    """A case in reach.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is none.
+    """
     rows = access.rows(CaseFile.unit_code, CaseFile.applicant_id, CaseFile.agent_id)
     found = session.scalars(sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None), rows)).one_or_none()
     if found is None:

@@ -1,0 +1,226 @@
+"""``/api/v1/{reviews,complaints}``: what people say about the service."""
+
+import datetime as dt
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from models.core.feedback import service
+from models.core.policy.service import Access
+from models.store.operational.tables import Feedback
+from serving.api.operational.calls import BEARER, Call, Code, LongText, Number, PageParameters, Strict, Text, permitted
+from serving.api.operational.listing import Listed, Reason, Shown
+
+router = APIRouter(tags=["评价和投诉"], dependencies=[BEARER])
+Reader = Annotated[Call, permitted("feedback:read")]
+Giver = Annotated[Call, permitted("feedback:give")]
+
+
+class Opinion(Strict):
+    """评价的内容。"""
+
+    level: int = Field(ge=1, le=5, description="满意度：1 非常满意 … 5 非常不满意（GB/T 39046 表 A.8）")
+    channel_code: Code | None = Field(None, description="评价渠道（码表 L.review_channel）")
+    tags: list[Text] = Field(default_factory=list, max_length=10, description="选中的评语")
+    text: LongText | None = Field(None, description="文字评价")
+    is_anonymous: bool = Field(False, description="匿名")
+
+    def review(self) -> service.NewReview:
+        """For the service."""
+        return service.NewReview(self.level, self.channel_code, tuple(self.tags), self.text, self.is_anonymous)
+
+
+class NewReview(Opinion):
+    """对一个环节的评价。"""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"case_id": "01909a4e-0000-7000-8000-000000000001", "sequence": 6, "level": 4, "text": "等了很久"}})
+
+    case_id: UUID = Field(description="办件")
+    sequence: Number = Field(description="环节的序号")
+
+
+class CodedReview(Opinion):
+    """凭评价码的评价。"""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"code": "k3J9x0vQ2m7T1aBcDeFgHi", "level": 1}})
+
+    code: Annotated[str, Field(min_length=10, max_length=60, pattern=r"^[0-9A-Za-z_-]+$", description="评价码")]
+
+
+class SecondReview(Opinion):
+    """整改之后的追评。"""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"level": 2, "text": "已解决"}})
+
+
+class NewCode(Strict):
+    """要发给申请人的评价码。"""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"case_id": "01909a4e-0000-7000-8000-000000000001", "sequence": 6}})
+
+    case_id: UUID = Field(description="办件")
+    sequence: Number = Field(description="环节的序号")
+
+
+class IssuedCode(BaseModel):
+    """评价码。"""
+
+    code: str | None = Field(description="评价码，只显示这一次")
+
+
+class NewVisit(Strict):
+    """回访的结果。"""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"is_satisfied": True, "note": "对整改满意"}})
+
+    is_satisfied: bool | None = Field(description="是否满意；未联系到时为空")
+    note: LongText | None = Field(None, description="记录")
+
+
+class VisitItem(Shown):
+    """回访。"""
+
+    id: UUID = Field(description="标识")
+    is_satisfied: bool | None = Field(description="是否满意")
+    visited_at: dt.datetime = Field(description="时间")
+
+
+class NewComplaint(Strict):
+    """投诉。"""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"unit_code": "B01", "text": "窗口午休时间不对外办公"}})
+
+    unit_code: Code = Field(description="投诉的机构")
+    text: LongText = Field(description="内容")
+    case_id: UUID | None = Field(None, description="涉及的办件")
+    tags: list[Text] = Field(default_factory=list, max_length=10, description="类别")
+    is_anonymous: bool = Field(False, description="匿名")
+
+
+class FeedbackItem(Shown):
+    """评价或投诉。"""
+
+    id: UUID = Field(description="标识")
+    case_id: UUID | None = Field(description="办件")
+    case_number: str | None = Field(description="办件编号")
+    sequence: int | None = Field(description="环节的序号")
+    unit_code: str = Field(description="机构")
+    party_id: UUID | None = Field(description="评价人；匿名或不应让您知道时为空")
+    level: int | None = Field(description="满意度")
+    is_default: bool = Field(description="默认评价")
+    channel_code: str | None = Field(description="评价渠道")
+    tags: list[str] = Field(description="评语")
+    follows_id: UUID | None = Field(description="追评的原评价")
+    follow_up_id: UUID | None = Field(description="整改或投诉处理的内部办件")
+    appeal_id: UUID | None = Field(description="申诉的内部办件")
+    excluded_at: dt.datetime | None = Field(description="何时不计入")
+    excluded_reason: str | None = Field(description="为何不计入")
+    given_at: dt.datetime = Field(description="时间")
+
+    @classmethod
+    def seen(cls, row: Feedback, access: Access) -> "FeedbackItem":
+        """As the caller may see it."""
+        return cls.of(row) if access.shows("feedback.party") else cls.of(row).model_copy(update={"party_id": None})
+
+
+class FeedbackDetail(FeedbackItem):
+    """评价或投诉，及其处理。"""
+
+    text: str | None = Field(description="文字，其中的号码脱敏")
+    follow_up: dict[str, Any] | None = Field(description="处理的进展：编号、阶段、结果、到期日")
+
+
+class ReviewParameters(PageParameters):
+    """评价列表的条件。"""
+
+    is_bad: bool | None = Field(None, description="true 只看差评")
+    unit_code: Code | None = Field(None, description="机构")
+
+
+class ComplaintParameters(PageParameters):
+    """投诉列表的条件。"""
+
+    unit_code: Code | None = Field(None, description="机构")
+
+
+@router.get("/reviews", response_model=Listed[FeedbackItem], summary="评价列表")
+def list_reviews(wanted: Annotated[ReviewParameters, Query()], call: Reader) -> Response:
+    """有权查看的评价，最新的在前。"""
+    return call.page(
+        lambda session: service.listed(session, call.access, wanted.paging, kind="review", is_bad=wanted.is_bad, unit_code=wanted.unit_code), _item(call)
+    )  # fmt: skip
+
+
+@router.post("/reviews", response_model=FeedbackItem, status_code=201, summary="评价一个环节")
+def give_review(body: NewReview, call: Giver) -> Response:
+    """本人、代理人评价，或由窗口代录；每个环节一次。差评随即转办整改。"""
+    return call.post(body, lambda now: _item(call)(service.review(now, call.crypto, call.settings, call.access, body.case_id, body.sequence, body.review())))
+
+
+@router.post("/reviews/codes", response_model=IssuedCode, status_code=201, summary="发评价码")
+def hand_out_review_code(body: NewCode, call: Annotated[Call, permitted("case:act")]) -> Response:
+    """评价码印在凭证上或显示在评价器上，用一次即失效。"""
+    return call.post(
+        body, lambda now: IssuedCode(code=service.hand_out_code(now, service.reached_case(now.session, call.access, body.case_id).id, body.sequence)), shown_once="code"
+    )  # fmt: skip
+
+
+@router.post("/reviews/coded", response_model=FeedbackItem, status_code=201, summary="凭评价码评价")
+def give_coded_review(body: CodedReview, call: Giver) -> Response:
+    """评价器、自助终端和小程序凭评价码代为提交，匿名。"""
+    return call.post(body, lambda now: _item(call)(service.review_by_code(now, call.crypto, call.settings, body.code, body.review())))
+
+
+@router.get("/reviews/{feedback_id}", response_model=FeedbackDetail, summary="一个评价")
+def get_review(feedback_id: UUID, call: Reader) -> Response:
+    """及其整改的进展。"""
+    return call.one(lambda session: _detail(session, call, feedback_id))
+
+
+@router.post("/reviews/{feedback_id}/second", response_model=FeedbackItem, status_code=201, summary="追评")
+def give_second_review(feedback_id: UUID, body: SecondReview, call: Giver) -> Response:
+    """整改办结之后；原评价不变。"""
+    return call.post(body, lambda now: _item(call)(service.review_again(now, call.crypto, call.access, feedback_id, body.review())))
+
+
+@router.post("/reviews/{feedback_id}/appeal", response_model=FeedbackItem, summary="申诉恶意评价")
+def appeal_review(feedback_id: UUID, body: Reason, call: Annotated[Call, permitted("feedback:appeal")]) -> Response:
+    """由被评价单位提出，监督人员核查、负责人复核；成立的不计入，记录保留。"""
+    return call.post(body, lambda now: _item(call)(service.appeal(now, call.settings, call.access, feedback_id, body.reason)), status=200)
+
+
+@router.post("/reviews/{feedback_id}/visits", response_model=VisitItem, status_code=201, summary="登记回访")
+def add_visit(feedback_id: UUID, body: NewVisit, call: Annotated[Call, permitted("feedback:visit")]) -> Response:
+    """评价和投诉都可以回访；匿名的除外。"""
+    return call.post(body, lambda now: VisitItem.of(service.visit(now, call.crypto, call.access, feedback_id, body.is_satisfied, body.note)))
+
+
+@router.get("/complaints", response_model=Listed[FeedbackItem], summary="投诉列表")
+def list_complaints(wanted: Annotated[ComplaintParameters, Query()], call: Reader) -> Response:
+    """有权查看的投诉，最新的在前。"""
+    return call.page(lambda session: service.listed(session, call.access, wanted.paging, kind="complaint", unit_code=wanted.unit_code), _item(call))
+
+
+@router.post("/complaints", response_model=FeedbackItem, status_code=201, summary="投诉")
+def file_complaint(body: NewComplaint, call: Giver) -> Response:
+    """随即转给被投诉的机构受理。"""
+    return call.post(body, lambda now: _item(call)(service.complain(now, call.crypto, call.settings, call.access, **body.model_dump())))
+
+
+@router.get("/complaints/{feedback_id}", response_model=FeedbackDetail, summary="一个投诉")
+def get_complaint(feedback_id: UUID, call: Reader) -> Response:
+    """及其处理的进展。"""
+    return call.one(lambda session: _detail(session, call, feedback_id))
+
+
+def _item(call: Call) -> Any:
+    return lambda row: FeedbackItem.seen(row, call.access)
+
+
+def _detail(session: Any, call: Call, feedback_id: UUID) -> FeedbackDetail:
+    row = service.get(session, call.access, feedback_id)
+    return FeedbackDetail(**FeedbackItem.seen(row, call.access).model_dump(), text=service.text_of(call.crypto, row), follow_up=service.follow_ups(session, [row]).get(row.id))
+
