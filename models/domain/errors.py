@@ -40,6 +40,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-WEBHOOK-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "推送地址不可用：{detail}。"),
     "YW-JOB-001": (HTTPStatus.INTERNAL_SERVER_ERROR, "后台任务多次中断，已停止重试；请查看日志后在后台任务页面重试。"),
     "YW-FEEDBACK-001": (HTTPStatus.CONFLICT, "评价没有成功：{detail}。"),
+    "YW-POUR-001": (HTTPStatus.CONFLICT, "样例没有灌入：{detail}。"),
     "YW-ORG-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "组织机构未作改动：{detail}。"),
     "YW-PARTY-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "{field}不正确：{detail}。"),
     "YW-PARTY-002": (HTTPStatus.CONFLICT, "该证件号码已登记，请直接使用已有的登记。"),

@@ -20,6 +20,7 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings, get_settings
 from serving.cli.audit import app as audit_app
 from serving.cli.audit import store as store_app
+from serving.cli.pour import pour as pour_command
 from serving.cli.progress import Bars
 from serving.cli.sources import app as sources_app
 from serving.cli.staff import app as staff_app
@@ -31,6 +32,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(store_app, name="store")
 app.add_typer(staff_app, name="staff")
 app.command("worker")(worker_command)
+app.command("pour")(pour_command)
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 Sources = Annotated[Path | None, typer.Option("--sources", help="数据源配置，默认取数据目录下的 sources.yml")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="截止时刻：2026-06-30（当日末）或 2026-06-30T12:00:00")]

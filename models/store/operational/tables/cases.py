@@ -80,6 +80,7 @@ class CaseEvent(Base):
     """One thing that was done to a case, or that time did; never changed."""
 
     __tablename__ = "case_event"
+    __table_args__ = (sa.Index(None, "recorded_at", "case_id"),)
 
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("case_file.id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(primary_key=True)
