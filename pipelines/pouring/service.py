@@ -65,6 +65,7 @@ def pour(settings: Settings, *, beside: bool = False, progress: Progress | None 
         raise YiwangError("YW-POUR-001", detail=f"目录 {settings.home} 中没有样例，请先运行 yiwang sample --errors 0")
     database, crypto = Database(settings), provider(settings)
     upgrade(database)
+    settings.work.mkdir(parents=True, exist_ok=True)
     with closing(database), duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit, "temp_directory": str(settings.work / "duckdb_tmp")}) as city:
         city.execute("SET TimeZone = 'UTC'")
         for statement in mapping.views(folder):
