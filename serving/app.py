@@ -29,6 +29,9 @@ from serving.auth.service import Accounts, Authenticator, Guard
 from serving.head import HeadAsGet
 from serving.web.service import mount
 
+_THREADS = 6
+"""Requests worked on at once: more threads only take turns on the interpreter, and each turn costs."""
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The application.
@@ -43,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         app.state.operations = operations = await anyio.to_thread.run_sync(_operations, settings)
         app.state.accounts = Accounts(settings, operations.database, operations.crypto, operations.clock)
         yield

@@ -60,20 +60,24 @@ class Connections:
         """One request over a free connection."""
         pair = await self._free.get()
         try:
-            if pair is None:
-                pair = await asyncio.open_connection("127.0.0.1", self.port)
-            reader, writer = pair
-            head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n{headers}content-length: {len(body)}\r\n"
-            writer.write((head + ("content-type: application/json\r\n\r\n" if body else "\r\n")).encode() + body)
-            async with asyncio.timeout(30):
-                answer = await _answer(reader)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
-            if pair is not None:
-                pair[1].close()
-            pair, answer = None, Answer(0, b"")
+            for is_last in (pair is None, True):  # a connection that the server closed meanwhile is opened anew, as any client does
+                try:
+                    if pair is None:
+                        pair = await asyncio.open_connection("127.0.0.1", self.port)
+                    reader, writer = pair
+                    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\n{headers}content-length: {len(body)}\r\n"
+                    writer.write((head + ("content-type: application/json\r\n\r\n" if body else "\r\n")).encode() + body)
+                    async with asyncio.timeout(30):
+                        return await _answer(reader)
+                except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError):
+                    if pair is not None:
+                        pair[1].close()
+                    pair = None
+                    if is_last:
+                        return Answer(0, b"")
+            raise AssertionError("unreachable")
         finally:
             self._free.put_nowait(pair)
-        return answer
 
 
 async def _answer(reader: asyncio.StreamReader) -> Answer:

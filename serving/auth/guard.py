@@ -53,7 +53,7 @@ class Guard:
         if principal is None and (key_of(headers) is not None or session_of(headers) is not None):
             accounts: Accounts = scope["app"].state.accounts
             try:
-                principal = await anyio.to_thread.run_sync(accounts.principal, headers, peer)
+                principal = accounts.remembered(headers) or await anyio.to_thread.run_sync(accounts.principal, headers, peer)
             except YiwangError as error:
                 await self._refuse(scope, receive, send, error)
                 return

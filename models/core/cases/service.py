@@ -189,7 +189,9 @@ def history(session: Session, case_id: UUID) -> Sequence[CaseEvent]:
     return session.scalars(sa.select(CaseEvent).where(CaseEvent.case_id == case_id).order_by(CaseEvent.sequence)).all()
 
 
-def load(session: Session, case_id: UUID, zone: str = "Asia/Shanghai", *, is_locked: bool = False) -> tuple[CaseFile, CaseState, Engine]:
+def load(
+    session: Session, case_id: UUID, zone: str = "Asia/Shanghai", *, is_locked: bool = False, reached: sa.ColumnElement[bool] | None = None
+) -> tuple[CaseFile, CaseState, Engine]:
     """A case as it is stored, as its engine sees it, and the engine: to ask what is possible, when it is due.
 
     Args:
@@ -197,18 +199,22 @@ def load(session: Session, case_id: UUID, zone: str = "Asia/Shanghai", *, is_loc
         case_id: The case.
         zone: Zone of days.
         is_locked: Nobody else may change it until the transaction ends.
+        reached: Only if this holds of it.
 
     Raises:
         YiwangError: YW-STORE-011 where there is no such case.
     """
     query = sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None))
-    case = session.scalars(query.with_for_update() if is_locked else query).one_or_none()
+    if reached is not None:
+        query = query.where(reached)
+    case = session.scalars(query.with_for_update(of=CaseFile) if is_locked else query).one_or_none()
     if case is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
     published = session.get_one(ProcessVersion, (case.process, case.process_number))
     if (process := _PARSED.get(published.digest)) is None:  # a version never changes: parse it once a process
         process = _PARSED[published.digest] = Process.model_validate(published.body)
-    entries = tuple(_entry(event) for event in history(session, case_id))
+    told = sa.select(*CaseEvent.__table__.columns).where(CaseEvent.case_id == case_id).order_by(CaseEvent.sequence)
+    entries = tuple(_entry(event) for event in session.execute(told))  # plain rows: nobody changes them
     state = CaseState(
         Marking(Phase(case.phase), frozenset(case.open_steps), frozenset(case.waiting), case.is_corrected, case.is_commitment), entries, case.received_at,
         case.accepted_at, case.is_deemed_accepted, case.completed_at, case.outcome_code, case.is_suspended, case.is_extended, tuple(case.missing),
@@ -285,7 +291,7 @@ def _columns(state: CaseState) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _entry(event: CaseEvent) -> Entry:
+def _entry(event: Any) -> Entry:
     return Entry(
         event.activity, event.action, event.occurred_at, Phase(event.phase_before), Phase(event.phase_after), event.role, event.step, event.reason,
         event.special_kind, event.special_code, event.has_written_notice, event.extension_days, tuple(event.missing), tuple(event.documents),

@@ -160,8 +160,7 @@ def act(now: Work, settings: Settings, access: Access, case_id: UUID, move: Move
         YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001, -002, -003 as the engine,
             YW-CORE-007 where this server's clock is wrong, YW-CORE-008 where the task is somebody else's.
     """
-    _reached(now.session, access, case_id)
-    case, state, engine = load(now.session, case_id, settings.zone, is_locked=True)
+    case, state, engine = load(now.session, case_id, settings.zone, is_locked=True, reached=_in_reach(access))
     if version is not None and case.version != version:
         raise YiwangError("YW-STORE-010")
     at = _instant(state, now.at, settings.clock_skew_seconds)
@@ -205,8 +204,7 @@ def look(session: Session, crypto: CryptoProvider, settings: Settings, access: A
     Raises:
         YiwangError: YW-STORE-011 out of reach.
     """
-    _reached(session, access, case_id)
-    case, state, engine = load(session, case_id, settings.zone)
+    case, state, engine = load(session, case_id, settings.zone, reached=_in_reach(access))
     at = max(at, state.entries[-1].at) if state.entries else at
     tasks = _open_tasks(session, case_id)
     units = {task.step: task.unit_code for task in tasks}
@@ -268,12 +266,14 @@ def release(now: Work, access: Access, task_id: UUID) -> Task:
     return task
 
 
-def _reached(session: Session, access: Access, case_id: UUID, *, is_locked: bool = False) -> CaseFile:
+def _in_reach(access: Access) -> sa.ColumnElement[bool]:
+    """Cases of the caller's units and parties, and those in which the caller's units take part."""
     taking_part = sa.exists().where(Task.case_id == CaseFile.id, access.rows(Task.unit_code))
-    query = sa.select(CaseFile).where(
-        CaseFile.id == case_id, CaseFile.deleted_at.is_(None),
-        sa.or_(access.rows(CaseFile.unit_code, CaseFile.applicant_id, CaseFile.agent_id), taking_part),
-    )  # fmt: skip
+    return sa.or_(access.rows(CaseFile.unit_code, CaseFile.applicant_id, CaseFile.agent_id), taking_part)
+
+
+def _reached(session: Session, access: Access, case_id: UUID, *, is_locked: bool = False) -> CaseFile:
+    query = sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None), _in_reach(access))
     found = session.scalars(query.with_for_update(of=CaseFile) if is_locked else query).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
