@@ -29,8 +29,6 @@ from serving.auth.service import Accounts, Authenticator, Guard
 from serving.head import HeadAsGet
 from serving.web.service import mount
 
-_THREADS = 6
-"""Requests worked on at once: more threads only take turns on the interpreter, and each turn costs."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -46,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+        anyio.to_thread.current_default_thread_limiter().total_tokens = _threads(settings)
         app.state.operations = operations = await anyio.to_thread.run_sync(_operations, settings)
         app.state.accounts = Accounts(settings, operations.database, operations.crypto, operations.clock)
         yield
@@ -114,6 +112,11 @@ def _operations(settings: Settings) -> Operations:
     database = Database(settings)
     upgrade(database)
     return Operations(settings, database, provider(settings))
+
+
+def _threads(settings: Settings) -> int:
+    """Requests worked on at once: more only take turns on the interpreter, and each turn costs; with a server of its own they wait for it, too."""
+    return 2 if settings.database_url is None else 6
 
 
 def _operation_id(route: APIRoute) -> str:

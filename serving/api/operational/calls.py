@@ -257,7 +257,7 @@ def permitted(permission: str) -> Any:
         YiwangError: YW-SERVE-003 for nobody, YW-POLICY-001 without the permission.
     """
 
-    def call(request: Request) -> Call:
+    async def call(request: Request) -> Call:  # on the event loop: nothing in it waits
         principal: Principal | None = getattr(request.state, "principal", None)
         if principal is None:
             raise YiwangError("YW-SERVE-003")
