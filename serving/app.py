@@ -30,7 +30,6 @@ from serving.head import HeadAsGet
 from serving.web.service import mount
 
 
-
 def create_app(settings: Settings) -> FastAPI:
     """The application.
 
