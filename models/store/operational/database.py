@@ -41,12 +41,14 @@ class Database:
         if self.is_sqlite and settings.database_url is None:
             settings.home.mkdir(parents=True, exist_ok=True)
         self._engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url)
+        options: dict[str, Any] = {"is_reading": True} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = self._engine.execution_options(**options)
         self._queue = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that only reads: one consistent state of the database."""
-        with _told(), Session(self._engine.execution_options(is_reading=True), expire_on_commit=False) as session:
+        with _told(), Session(self._reading, expire_on_commit=False) as session:
             yield session
             session.rollback()
 
@@ -96,17 +98,11 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 def _postgresql(url: sa.URL) -> sa.Engine:
     options = "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
-    engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_size=10, max_overflow=10, pool_timeout=_BUSY_SECONDS, pool_pre_ping=True,
+    # no ping before use, a round trip each: the first use after the server was away fails, and empties the pool
+    return sa.create_engine(
+        url.set(drivername="postgresql+psycopg"), pool_size=10, max_overflow=10, pool_timeout=_BUSY_SECONDS,
         connect_args={"connect_timeout": 3, "options": options},
     )  # fmt: skip
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("is_reading"):
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-    return engine
 
 
 @contextmanager
