@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from models.domain.errors import YiwangError
 
-SECRETS = ("digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url", "keys", "audit_keys")
+SECRETS = ("oidc_client_secret", "digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url", "keys", "audit_keys")
 """Settings that are refused in ``yiwang.toml``."""
 
 
@@ -65,6 +65,17 @@ class Settings(BaseSettings):
     sessions_per_person: int = Field(5, ge=1, description="Sessions that one person may have at once; a further one ends the oldest.")
     login_failures: int = Field(5, ge=1, description="Failed attempts to come in, by account or address, after which both are locked; each further one doubles the time.")
     second_factors: str = Field("otp,mfa,hwk,swk,sc", description="Values of `amr` (RFC 8176) of which administrators' log-ins must have one, comma-separated; empty: none is asked for.")
+    public_url: str | None = Field(None, description="Address under which browsers reach the server, `https://city.example`; needed for log-in by OpenID Connect unless the server is reached on loopback.")
+    trusted_proxies: str = Field("", description="Addresses of the reverse proxies in front, comma-separated; the client is then the last entry of `X-Forwarded-For` that is none of them; empty: whoever connects is the client.")
+    oidc_issuer: str | None = Field(None, description="Issuer of the identity provider (OpenID Connect); https unless on loopback; none: log-in by access token only.")
+    oidc_client_id: str = Field("yiwang", description="What the identity provider calls this platform.")
+    oidc_client_secret: SecretStr | None = Field(None, description="The platform's secret at the identity provider; none: a public client, PKCE alone.")
+    oidc_scope: str = Field("openid profile", description="Scopes asked for; `openid` is among them.")
+    oidc_staff_claim: str = Field("sub", description="Claim that holds the account of staff (`staff.account`); one that people cannot change themselves.")
+    oidc_citizen_claim: str = Field("", description="Claim that holds the certified identity number or credit code of citizens and enterprises, its name in `name`; empty: only staff log in.")
+    password_length: int = Field(8, ge=8, description="Local log-in provider: characters of a password at least.")
+    password_days: int = Field(90, ge=1, description="Local log-in provider: days after which a password is due for a new one.")
+    password_history: int = Field(5, ge=0, description="Local log-in provider: earlier passwords that may not come back.")
     clock_skew_seconds: int = Field(60, ge=0, description="How far a server's clock may lie behind the last event of a case; the command then takes that event's instant, beyond it the command is refused.")
     audit_heads: Path | None = Field(None, description="File outside the database to which the signed heads of the audit chain are appended; none: `audit.heads` in the home.")
 
@@ -100,6 +111,16 @@ class Settings(BaseSettings):
                 raise ValueError("应为以逗号分隔的“编号:64 位十六进制数”，编号由小写字母、数字和连字符组成，不超过 16 个字符")
             if len({entry.partition(":")[0] for entry in entries}) < len(entries):
                 raise ValueError("密钥编号重复")
+        return value
+
+    @field_validator("oidc_issuer", "public_url")
+    @classmethod
+    def _is_safe_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            address = urlsplit(value)
+            is_local = address.hostname in ("127.0.0.1", "::1", "localhost")
+            if not address.hostname or address.username or address.query or address.fragment or (address.scheme != "https" and not (is_local and address.scheme == "http")):
+                raise ValueError("应为 https 地址（本机可用 http），不带账号、参数和锚点")
         return value
 
     @field_validator("alert_webhook")
