@@ -24,6 +24,11 @@ class _Token:
     principal: Principal
     digest: bytes
 
+    @property
+    def subject(self) -> str:
+        """What its sessions hang on: they end when the token is withdrawn or replaced."""
+        return f"token:{self.principal.name}.{self.digest.hex()[:12]}"
+
 
 class Authenticator:
     """Checks credentials by the settings.
@@ -58,7 +63,7 @@ class Authenticator:
             token, ambient = _token_of(given)
             if ambient and not same_origin(headers):
                 return None
-            return self._known(token)
+            return self.of_token(token)
         if not self._development or peer is None or not is_loopback(peer):
             return None
         if any(name in headers for name in _FORWARDED):
@@ -67,12 +72,26 @@ class Authenticator:
         host = _host_name(headers.get("host", ""))
         return developer() if host is not None and is_loopback(host) and same_origin(headers) else None
 
-    def _known(self, token: str) -> Principal | None:
+    def of_token(self, token: str) -> Principal | None:
+        """Whose token it is, None for nobody's."""
+        found = self._known(token)
+        return found.principal if found else None
+
+    def subject_of(self, token: str) -> str | None:
+        """What a session that begins with a token hangs on, None for nobody's."""
+        found = self._known(token)
+        return found.subject if found else None
+
+    def of_subject(self, subject: str) -> Principal | None:
+        """Whose session of a token it is, None where the token is there no more."""
+        return next((each.principal for each in self._tokens if each.subject == subject), None)
+
+    def _known(self, token: str) -> _Token | None:
         digest = hashlib.sha256(token.encode()).digest()
         found = None
         for known in self._tokens:  # all of them, so that the time does not tell which
             if hmac.compare_digest(known.digest, digest):
-                found = known.principal
+                found = known
         return found
 
 

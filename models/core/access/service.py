@@ -7,7 +7,7 @@ and what the identity provider says (``serving.auth``).
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -22,7 +22,7 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import ApiKey, Attempts, LoginSession, Once, Party
+from models.store.operational.tables import ApiKey, Attempts, Identity, LoginSession, Once, Party
 
 KEY_PREFIX = "yw_"
 _TOUCH = timedelta(minutes=1)
@@ -128,10 +128,17 @@ def begin_session(
     return Issued(session_id, secret)
 
 
-def by_session(session: Session, settings: Settings, secret: str, at: datetime) -> Known | None:
+def by_session(session: Session, settings: Settings, secret: str, at: datetime, of_token: Callable[[str], Principal | None] = lambda subject: None) -> Known | None:
     """Whose session it is, with the roles that hold now; None for one that is wrong, ended, idle for too long or too old.
 
     Two queries by index: the session, and the person.
+
+    Args:
+        session: The transaction.
+        settings: Limits of sessions, kinds of proof.
+        secret: The session's number.
+        at: Now.
+        of_token: Whose a session of a token of the settings (``token:…``) is.
     """
     found = session.scalars(sa.select(LoginSession).where(LoginSession.digest == _digest(secret))).one_or_none()
     idle = timedelta(minutes=settings.session_idle_minutes)
@@ -146,6 +153,8 @@ def by_session(session: Session, settings: Settings, secret: str, at: datetime) 
         case "party":
             party = session.get(Party, UUID(key))
             principal = Principal(found.subject, frozenset({Grant("applicant")}), party.id) if party is not None and party.deleted_at is None else None
+        case "token":
+            principal = of_token(found.subject)
         case _:
             principal = None
     return Known(principal, found.id, at - found.used_at >= _TOUCH) if principal is not None else None
@@ -168,6 +177,31 @@ def end_session(now: Work, session_id: UUID, why: str) -> LoginSession:
     if found.ended_at is None:
         _end(now, found, why)
     return found
+
+
+def end_by_secret(now: Work, secret: str, why: str) -> LoginSession | None:
+    """End the session with this number; None where none is open."""
+    found = now.session.scalars(sa.select(LoginSession).where(LoginSession.digest == _digest(secret), LoginSession.ended_at.is_(None))).one_or_none()
+    if found is not None:
+        _end(now, found, why)
+    return found
+
+
+def party_of(session: Session, issuer: str, subject: str) -> UUID | None:
+    """The party as which somebody at the identity provider is known; one query by key. None for nobody, or one out of use."""
+    query = sa.select(Identity.party_id).join(Party, Party.id == Identity.party_id)
+    return session.scalar(query.where(Identity.issuer == issuer, Identity.subject == subject, Party.deleted_at.is_(None)))
+
+
+def identify(now: Work, issuer: str, subject: str, party_id: UUID) -> None:
+    """Write down as which party somebody at the identity provider is known from now on."""
+    known = now.session.get(Identity, (issuer, subject))
+    if known is None:
+        now.session.add(Identity(issuer=issuer, subject=subject, party_id=party_id, created_at=now.at))
+    else:
+        known.party_id = party_id
+    now.session.flush()
+    now.record("identity.linked", f"party:{party_id}", issuer=issuer)
 
 
 def end_of_provider(now: Work, issuer: str, subject: str | None, provider_session: str | None) -> int:

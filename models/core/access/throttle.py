@@ -20,6 +20,12 @@ def locked_until(session: Session, names: Sequence[str], at: datetime) -> dateti
     return session.scalar(query)
 
 
+def lock_after(failures: int, allowed: int) -> timedelta | None:
+    """For how long so many failures in a row lock: half a minute from the last one allowed on, each further one twice as long, up to an hour."""
+    over = failures - allowed
+    return None if over < 0 else min(timedelta(seconds=30) * 2 ** min(over, 10), _LONGEST)
+
+
 def failed(now: Work, settings: Settings, names: Sequence[str]) -> datetime | None:
     """An attempt failed under these names.
 
@@ -38,8 +44,8 @@ def failed(now: Work, settings: Settings, names: Sequence[str]) -> datetime | No
         if now.at - row.updated_at > _FORGET:
             row.failures = 0
         row.failures, row.updated_at = row.failures + 1, now.at
-        if (over := row.failures - settings.login_failures) >= 0:
-            row.locked_until = now.at + min(timedelta(seconds=30) * 2 ** min(over, 10), _LONGEST)
+        if (lock := lock_after(row.failures, settings.login_failures)) is not None:
+            row.locked_until = now.at + lock
             latest = max(latest or row.locked_until, row.locked_until)
     now.session.flush()
     return latest
