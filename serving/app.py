@@ -25,7 +25,7 @@ from serving.api.operational.calls import PREFIX, PROBLEMS, Operations
 from serving.api.operational.service import ROUTERS
 from serving.api.warehouse.catalogue import router as catalogue_router
 from serving.api.warehouse.router import router as warehouse_router
-from serving.auth.service import Accounts, Authenticator, Guard
+from serving.auth.service import Accounts, Authenticator, Guard, Login
 from serving.head import HeadAsGet
 from serving.web.service import mount
 
@@ -45,7 +45,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = _threads(settings)
         app.state.operations = operations = await anyio.to_thread.run_sync(_operations, settings)
-        app.state.accounts = Accounts(settings, operations.database, operations.crypto, operations.clock)
+        app.state.accounts = accounts = Accounts(settings, operations.database, operations.crypto, operations.clock, authenticator)
+        app.state.login = Login(accounts)
         yield
         store.close()
         operations.database.close()

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
     source_roots: str = Field("", description="Folders (separated by `:`) that a sources.yml edited by page may read, beside `sample` and `uploads` of the home; relative ones are of the home, of which nothing else may be read.")
     source_variables: str = Field("", description="Environment variables (separated by `,`) that a sources.yml edited by page may name, beside `YIWANG_SOURCE_*` and those it names already.")
-    session_key: SecretStr | None = Field(None, description="Secret (32 or more characters) that seals session cookies; without it one is made once in the home.")
+    session_key: SecretStr | None = Field(None, description="Secret (32 or more characters) that seals the tokens of forms; without it one is made once in the home.")
 
     fresh_within_hours: int | None = Field(None, ge=1, description="Hours after which a source without newer records counts as stale; `fresh_within` of a source goes before it; none: no alert for sources that state none.")
     quiet_seconds: int = Field(120, ge=0, description="Seconds for which the files of the sources must stay as they are before the file sensor starts a run.")

@@ -6,6 +6,7 @@ the development principal (:mod:`serving.auth.credentials`), which need no store
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http.cookies import CookieError, SimpleCookie
 
@@ -16,9 +17,9 @@ from models.core.work.service import Actor, work
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.database import Database
-from serving.auth.credentials import same_origin
+from serving.auth.credentials import Authenticator, same_origin
 
-COOKIE = "yiwang_login"
+COOKIE = "yiwang_session"
 """The session's number. It reads nothing and says nothing; who has it is found in the store."""
 _REMEMBERED = timedelta(seconds=1)
 _MOST_KEPT = 10_000
@@ -33,10 +34,13 @@ class Accounts:
         database: The store.
         crypto: Digests addresses.
         clock: Says what time it is.
+        authenticator: Knows the tokens of the settings, with which sessions may begin.
     """
 
-    def __init__(self, settings: Settings, database: Database, crypto: CryptoProvider, clock: Callable[[], datetime]) -> None:
-        self.settings, self.database, self.crypto, self.clock = settings, database, crypto, clock
+    def __init__(self, settings: Settings, database: Database, crypto: CryptoProvider, clock: Callable[[], datetime], authenticator: Authenticator) -> None:
+        self.settings, self.database, self.crypto, self.clock, self.authenticator = settings, database, crypto, clock, authenticator
+        self._proxies = frozenset(each.strip() for each in settings.trusted_proxies.split(",") if each.strip())
+        self._locked: dict[str, datetime] = {}
         self._kept: dict[bytes, tuple[Principal, datetime]] = {}
 
     def principal(self, headers: Mapping[str, str], peer: str | None) -> Principal | None:
@@ -55,22 +59,35 @@ class Accounts:
             with self.database.read() as session:
                 found = service.by_key(session, token, at)
             if found is None:
-                self.refuse([self.address(peer)])
+                self.refuse([self.address(headers, peer)], "key")
             else:
                 self._keep(token, found, at)
             return found
         number = session_of(headers)
         if number is None or not same_origin(headers):
             return None
+        known = self._known(number)
+        return known.principal if known is not None else None
+
+    def holds(self, headers: Mapping[str, str], is_used: bool) -> bool:
+        """Whether the session of a socket that is open still holds; True where it hangs on no session.
+
+        Args:
+            headers: With which it was opened.
+            is_used: Somebody did something on it, which counts as use of the session.
+        """
+        number = session_of(headers)
+        return number is None or self._known(number, is_used) is not None
+
+    def _known(self, number: str, is_used: bool = True) -> service.Known | None:
         at = self.clock()
         with self.database.read() as session:
-            known = service.by_session(session, self.settings, number, at)
-        if known is None:
-            return None
-        if known.is_to_be_touched:
-            with self.database.write() as session:
+            known = service.by_session(session, self.settings, number, at, self.authenticator.of_subject)
+        if known is not None and known.is_to_be_touched and is_used:
+            # a store that is too busy for this refuses nobody who is let in
+            with suppress(YiwangError), self.database.write() as session:
                 service.touch(session, known.session_id, at)
-        return known.principal
+        return known
 
     def remembered(self, headers: Mapping[str, str]) -> Principal | None:
         """Whose key it is, where it was looked up within the last second: without the database, and so on the event loop.
@@ -86,24 +103,53 @@ class Accounts:
             self._kept.clear()
         self._kept[_digest(token)] = (principal, at)
 
-    def address(self, peer: str | None) -> str:
-        """The name under which failures of an address are counted."""
-        return f"address:{self.crypto.digest('address', peer or 'unknown')}"
+    def address(self, headers: Mapping[str, str], peer: str | None) -> str:
+        """The name under which failures of a client's address are counted.
 
-    def refuse(self, names: list[str]) -> None:
-        """Count a failure.
+        Behind proxies that are trusted it is the last address that none of them has: what stands before it the client may have made up.
+        """
+        client = peer or "unknown"
+        if client in self._proxies:
+            hops = [each.strip() for each in headers.get("x-forwarded-for", "").split(",") if each.strip()]
+            client = next((hop for hop in reversed(hops) if hop not in self._proxies), client)
+        return f"address:{self.crypto.digest('address', client[:100])}"
+
+    def account(self, name: str) -> str:
+        """The name under which failures of an account are counted and written down, which tells nothing about who it is."""
+        return f"account:{self.crypto.digest('account', name)}"
+
+    def refuse(self, names: list[str], why: str) -> None:
+        """Count a failure, and write it down.
+
+        Args:
+            names: Of the address, and of the account where one is known.
+            why: What was not right.
 
         Raises:
-            YiwangError: YW-ACCESS-002 while the names are locked.
+            YiwangError: YW-ACCESS-002 while one of the names is locked.
         """
         at = self.clock()
         self.check(names)
         with work(self.database, NOBODY, at) as now:
             until = throttle.failed(now, self.settings, names)
+            now.record("login.failed", names[-1], why=why)
             if until is not None:
-                now.record("login.locked", names[0], until=until.isoformat())
+                now.record("login.locked", names[-1], until=until.isoformat())
         if until is not None:
+            self._lock(names, until)
             raise YiwangError("YW-ACCESS-002", seconds=_seconds(until, at))
+
+    def refuse_token(self, headers: Mapping[str, str], peer: str | None) -> None:
+        """Count a wrong token of the settings; while the store is away nothing is counted, and the token is as wrong.
+
+        Raises:
+            YiwangError: YW-ACCESS-002 while the address is locked.
+        """
+        try:
+            self.refuse([self.address(headers, peer)], "token")
+        except YiwangError as error:
+            if error.code == "YW-ACCESS-002":
+                raise
 
     def check(self, names: list[str]) -> None:
         """Nobody is let in under a locked name, not even with the right credentials.
@@ -115,7 +161,25 @@ class Accounts:
         with self.database.read() as session:
             until = throttle.locked_until(session, names, at)
         if until is not None:
+            self._lock(names, until)
             raise YiwangError("YW-ACCESS-002", seconds=_seconds(until, at))
+
+    def check_here(self, headers: Mapping[str, str], peer: str | None) -> None:
+        """As :meth:`check` for the address, by what this process knows: without the database, for tokens that must work without it.
+
+        Raises:
+            YiwangError: YW-ACCESS-002.
+        """
+        if not self._locked:
+            return
+        at, until = self.clock(), self._locked.get(self.address(headers, peer))
+        if until is not None and until > at:
+            raise YiwangError("YW-ACCESS-002", seconds=_seconds(until, at))
+
+    def _lock(self, names: list[str], until: datetime) -> None:
+        if len(self._locked) >= _MOST_KEPT:
+            self._locked.clear()
+        self._locked |= dict.fromkeys(names, until)
 
 
 def key_of(headers: Mapping[str, str]) -> str | None:

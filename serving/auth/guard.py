@@ -4,13 +4,14 @@
 its principal must be allowed to do.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio.to_thread
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.core.policy.service import Principal
 from models.domain.errors import YiwangError
@@ -24,6 +25,11 @@ PUBLIC_FOLDERS = ("/static-offline-docs/",)
 """Folders of the same kind: the documentation's own scripts."""
 WITH_OWN_RIGHTS = ("/api/", "/desk")
 """Addresses whose routes each name their permission."""
+
+LOOK_SECONDS = 20.0
+"""Seconds between two looks whether the session of an open socket still holds; its page sends signs of life more often."""
+_SOMEBODY = '42["event"'
+"""How what somebody does on a page begins (Socket.IO, NiceGUI); signs of life are no use of a session."""
 
 Refusal = Callable[[Scope, Receive, Send, YiwangError], Awaitable[None]]
 
@@ -49,22 +55,60 @@ class Guard:
             return
         peer = scope["client"][0] if scope.get("client") else None
         headers = Headers(scope=scope)
-        principal = self._authenticator.principal(headers, peer) if session_of(headers) is None else None
-        if principal is None and (key_of(headers) is not None or session_of(headers) is not None):
-            accounts: Accounts = scope["app"].state.accounts
-            try:
-                principal = accounts.remembered(headers) or await anyio.to_thread.run_sync(accounts.principal, headers, peer)
-            except YiwangError as error:
-                await self._refuse(scope, receive, send, error)
-                return
+        accounts: Accounts = scope["app"].state.accounts
+        try:
+            principal = await self._principal(accounts, headers, peer)
+        except YiwangError as error:
+            await self._refuse(scope, receive, send, error)
+            return
         scope.setdefault("state", {})["principal"] = principal
         if principal is None:
             await self._refuse(scope, receive, send, YiwangError("YW-SERVE-003"))
         elif not scope["path"].startswith(WITH_OWN_RIGHTS) and not principal.may(WAREHOUSE_READ):
             # the other pages and their sockets are applications of their own: they show the warehouse and nothing else
             await self._refuse(scope, receive, send, YiwangError("YW-SERVE-004"))
+        elif scope["type"] == "websocket" and session_of(headers) is not None:
+            await self._app(scope, _Watched(accounts, headers, receive), send)
         else:
             await self._app(scope, receive, send)
+
+    async def _principal(self, accounts: Accounts, headers: Headers, peer: str | None) -> Principal | None:
+        if session_of(headers) is None and key_of(headers) is None:
+            found = self._authenticator.principal(headers, peer)
+            if "authorization" in headers:
+                accounts.check_here(headers, peer)
+                if found is None:
+                    await anyio.to_thread.run_sync(accounts.refuse_token, headers, peer)
+            return found
+        return accounts.remembered(headers) or await anyio.to_thread.run_sync(accounts.principal, headers, peer)
+
+
+class _Watched:
+    """What an open socket receives, until its session is over: a socket stays open for as long as it likes, and asks the guard once.
+
+    Args:
+        accounts: Knows sessions.
+        headers: With which the socket was opened.
+        receive: What comes.
+    """
+
+    def __init__(self, accounts: Accounts, headers: Headers, receive: Receive) -> None:
+        self._accounts, self._headers, self._receive = accounts, headers, receive
+        self._looked_at, self._is_used = time.monotonic(), False
+
+    async def __call__(self) -> Message:
+        """The next message, or the end."""
+        message = await self._receive()
+        self._is_used = self._is_used or str(message.get("text") or "").startswith(_SOMEBODY)
+        if message["type"] == "websocket.receive" and time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            try:
+                holds = await anyio.to_thread.run_sync(self._accounts.holds, self._headers, self._is_used)
+            except YiwangError:  # the store is away: the page goes on, the next look decides
+                holds = True
+            self._looked_at, self._is_used = time.monotonic(), False
+            if not holds:
+                return {"type": "websocket.disconnect", "code": 1008}
+        return message
 
 
 def is_public(path: str) -> bool:

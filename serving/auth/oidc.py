@@ -244,7 +244,7 @@ class Oidc:
             raise ValueError("another issuer")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             _safe(found[name])
-        return found
+        return dict(found)
 
     def _endpoint(self, name: str) -> str:
         return str(self._described()[name])

@@ -1,24 +1,20 @@
-"""The outermost part of the server, for browsers: which application answers, whose session it is, how errors look.
+"""The outermost part of the server, for browsers: which application answers, how errors look.
 
 Two applications stand behind it: the public one, which holds the matter directory, the log-in and the style sheet, and
-everything else behind the guard. A session's cookie becomes the credentials that the guard knows; a problem becomes a
-page for whoever asks for pages. What does not belong here: deciding who may do what (:mod:`serving.auth`).
+everything else behind the guard. A problem becomes a page for whoever asks for pages. What does not belong here: deciding who may do what (:mod:`serving.auth`).
 """
 
-import base64
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.auth.service import Authenticator
+from serving.auth.service import COOKIE
 from serving.problems import MEDIA_TYPE
-from serving.web.sessions import COOKIE, Sessions
 from serving.web.templating import PAGE_POLICY, Templates
 
 PUBLIC_PAGES = ("/matters", "/login", "/logout", "/assets")
@@ -33,14 +29,11 @@ class Entrance:
     Args:
         public: Answers :data:`PUBLIC_PAGES` to anybody.
         guarded: Answers everything else, behind the guard.
-        authenticator: Tells whether a session's token is still good.
-        sessions: Opens session cookies.
         templates: Renders errors.
     """
 
-    def __init__(self, public: ASGIApp, guarded: ASGIApp, authenticator: Authenticator, sessions: Sessions, templates: Templates) -> None:
-        self._public, self._guarded = public, guarded
-        self._authenticator, self._sessions, self._templates = authenticator, sessions, templates
+    def __init__(self, public: ASGIApp, guarded: ASGIApp, templates: Templates) -> None:
+        self._public, self._guarded, self._templates = public, guarded, templates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands the request to its application."""
@@ -49,26 +42,9 @@ class Entrance:
             return
         is_public = any(scope["path"] == page or scope["path"].startswith(page + "/") for page in PUBLIC_PAGES)
         headers = Headers(scope=scope)
-        if not is_public:
-            scope = self._with_session(scope, headers)
         if scope["type"] == "http" and not scope["path"].startswith(_API):
             send = _Pages(scope, headers, send, self._templates, is_public)
         await (self._public if is_public else self._guarded)(scope, receive, send)
-
-    def _with_session(self, scope: Scope, headers: Headers) -> Scope:
-        """The request with its session's token, as the scheme that browsers send by themselves (origin is checked)."""
-        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
-        if cookie is None or "authorization" in headers:
-            return scope
-        token = self._sessions.open(cookie)
-        if token is None:
-            return scope
-        credentials = "Basic " + base64.b64encode(b":" + token.encode()).decode()
-        peer = scope["client"][0] if scope.get("client") else None
-        given = {name.lower(): value for name, value in headers.items()} | {"authorization": credentials}
-        if self._authenticator.principal(given, peer) is None:
-            return scope
-        return {**scope, "headers": [*scope["headers"], (b"authorization", credentials.encode())]}
 
 
 class _Pages:
@@ -77,6 +53,7 @@ class _Pages:
     def __init__(self, scope: Scope, headers: Headers, send: Send, templates: Templates, is_public: bool) -> None:
         self._scope, self._send, self._templates, self._is_public = scope, send, templates, is_public
         self._is_wanted = "text/html" in headers.get("accept", "")
+        self._has_session = COOKIE in headers.get("cookie", "")
         self._problem: Message | None = None
         self._body = b""
 
@@ -104,6 +81,8 @@ class _Pages:
             query = self._scope["query_string"].decode("latin-1")
             wanted = self._scope["path"] + (f"?{query}" if query else "")
             answer = RedirectResponse(f"/login?next={quote(wanted, safe='')}", HTTPStatus.SEE_OTHER, kept)
+            if self._has_session:  # it is over; a browser that keeps its cookie would never be the developer again
+                answer.delete_cookie(COOKIE, httponly=True, samesite="lax")
         else:
             page = self._templates.render("error.html", problem=body, is_public=self._is_public)
             answer = HTMLResponse(page, body["status"], kept | {"content-security-policy": PAGE_POLICY})

@@ -3,22 +3,19 @@
 The pages are whole when the server sends them and work with forms and links alone.
 """
 
-from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import FastAPI, Form, Query, Request
+from fastapi import APIRouter, FastAPI, Query
 from pydantic import BaseModel, Field
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from models.domain.codes import code_tables
 from models.domain.errors import YiwangError
 from models.store.pages import MatterSearch, PageRepository
 from serving import problems
-from serving.auth.service import Authenticator
-from serving.web.sessions import COOKIE, LIFETIME, Sessions
 from serving.web.templating import PAGE_POLICY, Templates
 
 _MOST_WORDS = 5
@@ -49,10 +46,17 @@ class MatterForm(BaseModel):
         return f"/matters?{query}" if query else "/matters"
 
 
-def public_app(pages: PageRepository, authenticator: Authenticator, sessions: Sessions, templates: Templates) -> FastAPI:
-    """The public application."""
+def public_app(pages: PageRepository, login: APIRouter, templates: Templates) -> FastAPI:
+    """The public application.
+
+    Args:
+        pages: What the directory reads.
+        login: Addresses of logging in and out.
+        templates: Renders the pages.
+    """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     problems.install(app)
+    app.include_router(login)
     app.mount("/assets", StaticFiles(directory=Path(__file__).parent / "static"))
 
     @app.get("/matters")
@@ -73,28 +77,6 @@ def public_app(pages: PageRepository, authenticator: Authenticator, sessions: Se
             raise YiwangError("YW-SERVE-006", what="此事项")
         return _page(templates.render("matter.html", snapshot=snapshot, matter=matter))
 
-    @app.get("/login")
-    def ask_token(next: str = "/") -> Response:
-        return _login(templates, local(next))
-
-    @app.post("/login")
-    def log_in(request: Request, token: Annotated[str, Form(max_length=500)] = "", next: Annotated[str, Form(max_length=2000)] = "/") -> Response:
-        given = dict(request.headers) | {"authorization": f"Bearer {token.strip()}"}
-        principal = authenticator.principal(given, request.client.host if request.client else None)
-        if principal is None:
-            return _login(templates, local(next), HTTPStatus.FORBIDDEN, is_refused=True)
-        answer = RedirectResponse(local(next), HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
-        # a proxy in front says what the browser spoke to it; believing it can only make the cookie stricter
-        is_secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
-        answer.set_cookie(COOKIE, sessions.seal(token.strip()), LIFETIME, httponly=True, samesite="strict", secure=is_secure)
-        return answer
-
-    @app.post("/logout")
-    def log_out() -> Response:
-        answer = RedirectResponse("/login", HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
-        return answer
-
     return app
 
 
@@ -109,15 +91,5 @@ def near(number: int, pages: int) -> list[int | None]:
     return numbers
 
 
-def local(address: str) -> str:
-    """An address on this server to go to after log-in; the start page for any other."""
-    is_local = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable() and "\\" not in address
-    return address if is_local else "/"
-
-
-def _login(templates: Templates, wanted: str, status: int = HTTPStatus.OK, is_refused: bool = False) -> Response:
-    return _page(templates.render("login.html", wanted=wanted, is_refused=is_refused), status)
-
-
-def _page(text: str, status: int = HTTPStatus.OK) -> Response:
+def _page(text: str, status: int = 200) -> Response:
     return HTMLResponse(text, status, {"content-security-policy": PAGE_POLICY, "cache-control": "no-cache"})

@@ -10,13 +10,13 @@ from models.store.pages import PageRepository
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository
 from serving import observe
-from serving.auth.service import Authenticator
 from serving.head import HeadAsGet
 from serving.web.catalogue import catalogue_router
 from serving.web.entrance import Entrance
+from serving.web.login import login_router
 from serving.web.public import public_app
 from serving.web.report import report_router
-from serving.web.sessions import Sessions
+from serving.web.seals import Seals
 from serving.web.sources import sources_router
 from serving.web.staff.mounting import StaffRoute, staff_lifespan
 from serving.web.staff.view import Desk
@@ -31,14 +31,14 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
 
     Args:
         app: The application; its middleware may be added before or after.
-        settings: Home, zone, tokens.
+        settings: Home, zone, how people log in.
         store: The snapshots that the pages read.
     """
-    templates, sessions, authenticator = Templates(settings.zone), Sessions(settings), Authenticator(settings)
+    templates, seals = Templates(settings.zone), Seals(settings)
     pages = PageRepository(store)
     app.include_router(report_router(settings))
     app.include_router(catalogue_router(store, templates))
-    app.include_router(sources_router(settings, sessions, templates))
+    app.include_router(sources_router(settings, seals, templates))
     app.router.routes.append(StaffRoute(Desk(pages, WarehouseRepository(store), templates)))
 
     inner = app.router.lifespan_context
@@ -50,12 +50,12 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
 
     app.router.lifespan_context = lifespan
 
-    public = public_app(pages, authenticator, sessions, templates)
+    public = public_app(pages, login_router(lambda: app.state.login, settings, templates), templates)
     public.add_middleware(HeadAsGet)
     public.add_middleware(observe.Observer, log=observe.request_log())
     build = app.build_middleware_stack
 
     def entrance() -> Entrance:
-        return Entrance(public, build(), authenticator, sessions, templates)
+        return Entrance(public, build(), templates)
 
     app.build_middleware_stack = entrance  # type: ignore[method-assign]  # before the guard and around the handler of server errors, where no middleware can stand

@@ -19,7 +19,7 @@ from models.store.configuration import ConfigurationFile
 from serving.auth.service import SOURCES_EDIT, Principal, require
 from serving.web import sources_process
 from serving.web.catalogue import staff_page
-from serving.web.sessions import Sessions
+from serving.web.seals import Seals
 from serving.web.sources_text import COMMON, LARGEST, NEW, Entry, content_of, entries, form_of, is_deep, replace
 from serving.web.templating import Templates
 
@@ -51,19 +51,19 @@ class _Draft:
     action: str = "check"
 
 
-def sources_router(settings: Settings, sessions: Sessions, templates: Templates) -> APIRouter:
+def sources_router(settings: Settings, seals: Seals, templates: Templates) -> APIRouter:
     """``/sources`` and what lies below, for principals that may edit the configuration.
 
     Args:
         settings: Home, and what an edited file may name.
-        sessions: Seals the forms' tokens.
+        seals: Seals the forms' tokens.
         templates: Renders the pages.
     """
     router = APIRouter(include_in_schema=False, dependencies=[require(SOURCES_EDIT)])
     file = ConfigurationFile(settings.home)
 
     def page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
-        token = sessions.seal(_PURPOSE + _who(request))
+        token = seals.seal(_PURPOSE + _who(request))
         return staff_page(request, templates, template, status, here="sources", snapshot=None, token=token, subjects=SUBJECT_TITLES, path=file.path, **values)
 
     def editor(request: Request, draft: _Draft, number: str = "", form: dict[str, str] | None = None, rest: str = "", status: int = 200) -> Response:
@@ -111,7 +111,7 @@ def sources_router(settings: Settings, sessions: Sessions, templates: Templates)
     def change(
         request: Request, token: Short = "", action: Short = "check", text: Text = "", base: Short = "", wanted: Short = "",
     ) -> Response:
-        _from_our_page(request, sessions, token)
+        _from_our_page(request, seals, token)
         draft = _Draft(_lines(text), base, [])
         source, _, subject = wanted.partition("/")
         return work(request, action, draft, source, subject) or editor(request, draft, status=_status(draft))
@@ -131,7 +131,7 @@ def sources_router(settings: Settings, sessions: Sessions, templates: Templates)
         return await run_in_threadpool(_change_entry, request, number, given)
 
     def _change_entry(request: Request, number: str, given: dict[str, str]) -> Response:
-        _from_our_page(request, sessions, given.get("token", ""))
+        _from_our_page(request, seals, given.get("token", ""))
         text, now = file.read()
         draft = _Draft(text, given.get("base", ""), [], is_stale=now != given.get("base", ""), action=given.get("action", "check"))
         form, rest = {key: given.get(key, "") for key in COMMON}, _lines(given.get("rest", ""))
@@ -150,7 +150,7 @@ def sources_router(settings: Settings, sessions: Sessions, templates: Templates)
 
     @router.post("/sources/versions/{name}")
     def restore(request: Request, name: str, token: Short = "", base: Short = "") -> Response:
-        _from_our_page(request, sessions, token)
+        _from_our_page(request, seals, token)
         text = file.version(name)
         try:
             errors = sources_process.ask(settings, "check", text, file.read()[0])["errors"]
@@ -169,13 +169,13 @@ def _who(request: Request) -> str:
     return principal.name
 
 
-def _from_our_page(request: Request, sessions: Sessions, token: str) -> None:
+def _from_our_page(request: Request, seals: Seals, token: str) -> None:
     """Refuse what no page of ours sent: the token was sealed for this principal, and the browser names no other site.
 
     Raises:
         YiwangError: YW-SOURCES-002.
     """
-    sealed = sessions.open(token) or ""
+    sealed = seals.open(token) or ""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     is_foreign = (origin is not None and urlsplit(origin).netloc != request.headers.get("host")) or site not in (None, "same-origin")
     if is_foreign or not hmac.compare_digest(sealed.encode(), (_PURPOSE + _who(request)).encode()):

@@ -11,7 +11,7 @@ from nicegui import run, ui
 
 from models.domain.errors import YiwangError
 from serving.auth.service import WAREHOUSE_READ, Principal
-from serving.web.sessions import LIFETIME
+from serving.web.seals import LIFETIME
 from serving.web.staff import charts
 from serving.web.staff.view import Choice, Desk, View, added_up, read
 

@@ -16,7 +16,8 @@ from models.store.pages import MatterSearch, PageRepository
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository
 from serving.web.entrance import PUBLIC_PAGES
-from serving.web.public import MatterForm, local, near
+from serving.web.login import local
+from serving.web.public import MatterForm, near
 from serving.web.report import policy_of
 from serving.web.staff import charts
 from serving.web.staff.view import Choice, Desk, added_up, read
@@ -126,7 +127,7 @@ def test_the_cookie_is_for_this_site_and_no_script(client: httpx.Client, proto: 
     header = client.post("/login", data={"token": TOKEN, "next": "//elsewhere.example"}, headers={"x-forwarded-proto": proto})
     assert header.headers["location"] == "/"
     cookie = header.headers["set-cookie"].lower()
-    assert "httponly" in cookie and "samesite=strict" in cookie and ("secure" in cookie) == is_secure and TOKEN not in cookie
+    assert "httponly" in cookie and "samesite=lax" in cookie and ("secure" in cookie) == is_secure and TOKEN not in cookie
 
 
 def test_a_token_that_was_withdrawn_ends_its_sessions(client: httpx.Client, snapshot_settings: Settings) -> None:

@@ -1,8 +1,7 @@
-"""The session of a browser: the access token, sealed in a cookie that scripts and other sites cannot use.
+"""Texts that go out in a page and come back as they were: sealed, so that whoever holds one can neither read nor make it.
 
-The cookie is encrypted and signed (Fernet: AES-128-CBC and HMAC-SHA256) and carries the time at which it was made, so
-that a copied cookie is worth nothing after :data:`LIFETIME`, and a token that is taken out of the settings ends every
-session made with it. Nothing is kept on the server but the key.
+Encrypted and signed (Fernet: AES-128-CBC and HMAC-SHA256) with the time at which it was made, so that a copied one is worth nothing
+after :data:`LIFETIME`. Nothing is kept on the server but the key.
 """
 
 import base64
@@ -13,14 +12,13 @@ from cryptography.fernet import Fernet, InvalidToken
 from models.domain.settings import Settings
 from models.store.key_files import made_once
 
-COOKIE = "yiwang_session"
 LIFETIME = 12 * 3600
-"""Seconds that a session lasts: a working day."""
+"""Seconds for which a seal holds: a working day."""
 KEY_FILE = "session.key"
 
 
-class Sessions:
-    """Seals and opens session cookies.
+class Seals:
+    """Seals and opens texts.
 
     Args:
         settings: Home, in which the key is made when the environment has none.
@@ -31,14 +29,14 @@ class Sessions:
         self._given = settings.session_key
         self._fernet: Fernet | None = None
 
-    def seal(self, token: str) -> str:
-        """The cookie's value for an access token."""
+    def seal(self, text: str) -> str:
+        """A text, sealed."""
         fernet = self._key(make=True)
         assert fernet is not None  # noqa: S101 (it was made)
-        return fernet.encrypt(token.encode()).decode()
+        return fernet.encrypt(text.encode()).decode()
 
     def open(self, value: str) -> str | None:
-        """The access token of a cookie, None when the cookie is forged, damaged or too old."""
+        """The text of a seal, None when it is forged, damaged or too old."""
         fernet = self._key(make=False)
         if fernet is None:
             return None
