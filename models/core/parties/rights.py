@@ -30,6 +30,12 @@ def reached(session: Session, access: Access, party_id: UUID) -> Party:
     return found
 
 
+def shown(session: Session, crypto: CryptoProvider, party_id: UUID | None) -> service.Masked | None:
+    """A party of a row that is in reach itself, masked; None for none."""
+    found = session.get(Party, party_id) if party_id is not None else None
+    return service.masked(crypto, found) if found is not None else None
+
+
 def search(
     now: Work, crypto: CryptoProvider, access: Access, *, id_type_code: str | None = None, number: str | None = None, phone: str | None = None
 ) -> Sequence[Party]:

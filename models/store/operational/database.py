@@ -50,6 +50,7 @@ class Database:
         """A transaction that only reads: one consistent state of the database."""
         with _told(), Session(self._reading, expire_on_commit=False) as session:
             yield session
+            session.expunge_all()  # what was read stays readable; the end of the transaction would forget it
             session.rollback()
 
     @contextmanager

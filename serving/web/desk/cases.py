@@ -1,0 +1,180 @@
+"""Work lists, cases, and a form for each thing that the caller may do to one."""
+
+import json
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from models.core.handling import service
+from models.core.handling.service import CaseFilter, Draft, Look, Move, TaskFilter
+from models.core.parties import rights
+from models.core.parties.service import masked, register
+from models.core.policy.service import policy
+from models.core.processes.definition import MUST_SAY_WHY, Effect
+from models.domain.codes import code_tables
+from models.domain.errors import YiwangError
+from models.store.operational.paging import Paging
+from serving.web.desk.common import Visit, go, visit
+from serving.web.templating import Templates
+
+Short = Annotated[str, Form(max_length=200)]
+Long = Annotated[str, Form(max_length=4000)]
+PHASES = {
+    "draft": "草稿", "received": "已收件", "returned": "预审退回", "correcting": "补正中", "in_approval": "审批中", "completed": "已办结", "closed": "已结束",
+}  # fmt: skip
+
+
+def cases_router(templates: Templates) -> APIRouter:
+    """``/desk`` and the pages of cases."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/desk")
+    def tasks(request: Request, role: str = "", mine: str = "", cursor: str = "") -> Response:
+        here = visit(request, templates, "task:read")
+        wanted = TaskFilter(role=role or None, is_mine=True if mine else None)
+        found = here.read(lambda session: service.work_list(session, here.access, wanted, Paging(30, cursor or None)))
+        roles = sorted({grant.role for grant in here.principal.grants} & set(_workers()))
+        titles = {name: policy().roles[name].title for name in policy().roles}
+        return here.page("tasks.html", found=found, role=role, mine=mine, roles=roles, titles=titles, phases=PHASES, lamp=lambda due: lamp(due, here.today), me=here.principal.name)
+
+    @router.post("/desk/tasks/{task_id}/{verb}")
+    def claim(request: Request, task_id: UUID, verb: str, key: Short = "") -> Response:
+        here = visit(request, templates, "task:claim")
+        do = {"claim": service.claim, "release": service.release}.get(verb)
+        if do is None:
+            raise YiwangError("YW-SERVE-006", what="此操作")
+        here.once(key, lambda now: str(do(now, here.access, task_id).id))
+        return go("/desk")
+
+    @router.get("/desk/cases")
+    def cases(request: Request, number: str = "", phase: str = "", cursor: str = "") -> Response:
+        here = visit(request, templates, "case:read")
+        wanted = CaseFilter(case_number=number.strip() or None, phase=phase or None)
+        found = here.read(lambda session: service.listed(session, here.access, wanted, Paging(30, cursor or None)))
+        return here.page("cases.html", found=found, number=number, phase=phase, phases=PHASES, lamp=lambda due: lamp(due, here.today))
+
+    @router.get("/desk/cases/{case_id}")
+    def case(request: Request, case_id: UUID) -> Response:
+        return _case(visit(request, templates, "case:read"), case_id)
+
+    @router.post("/desk/cases/{case_id}")
+    def act(
+        request: Request, case_id: UUID, action: Short, key: Short, version: Annotated[int, Form(ge=0, le=2**31 - 1)], step: Short = "", reason: Long = "", outcome: Short = "",
+        special_kind: Short = "", has_written_notice: Short = "", extension_days: Short = "", missing: Long = "", unit_code: Short = "",
+    ) -> Response:  # fmt: skip
+        here = visit(request, templates, "case:act")
+        move = Move(
+            action, step or None, reason.strip() or None, outcome or None, special_kind or None, bool(has_written_notice),
+            int(extension_days) if extension_days.isascii() and extension_days.isdigit() else None,
+            tuple(line.strip() for line in missing.splitlines() if line.strip()), unit_code or None,
+        )  # fmt: skip
+        try:
+            here.once(key, lambda now: str(service.act(now, here.operations.settings, here.access, case_id, move, version).id))
+        except YiwangError as error:
+            if error.status.value in (404, 503):
+                raise
+            return _case(visit(request, templates, "case:read"), case_id, error.message, action, error.status.value)
+        return go(f"/desk/cases/{case_id}")
+
+    @router.get("/desk/new")
+    def new(request: Request) -> Response:
+        return visit(request, templates, "party:register").page("new.html", error="", form=dict.fromkeys(("matter_code", "kind", "id_type_code", "name", "phone", "channel_code", "content")), titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"])
+
+    @router.post("/desk/new")
+    def draft(
+        request: Request, key: Short, matter_code: Short = "", kind: Short = "person", id_type_code: Short = "111", number: Short = "", name: Short = "", phone: Short = "",
+        channel_code: Short = "1", content: Long = "",
+    ) -> Response:  # fmt: skip
+        here, apply = visit(request, templates, "party:register"), visit(request, templates, "case:apply")
+        crypto = here.operations.crypto
+
+        def do(now: Any) -> str:
+            found = rights.search(now, crypto, here.access, id_type_code=id_type_code, number=number)
+            party = found[0] if found else register(now, crypto, "enterprise" if kind == "enterprise" else "person", name, id_type_code, number, phone or None)
+            form = {"申请内容": content} if content.strip() else None
+            made = service.draft(now, crypto, here.operations.settings, apply.access, Draft(matter_code.strip(), party.id, channel_code or None, form))
+            return f"/desk/cases/{made.id}"
+
+        try:
+            return go(here.once(key, do))
+        except YiwangError as error:
+            form = {"matter_code": matter_code, "kind": kind, "id_type_code": id_type_code, "name": name, "phone": phone, "channel_code": channel_code, "content": content}
+            return here.page("new.html", error.status.value, error=error.message, form=form, titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"])
+
+    @router.get("/desk/parties")
+    def parties(request: Request) -> Response:
+        return visit(request, templates, "party:read").page("parties.html", found=None, error="", titles=code_tables()["L.id_type"], shown=None)
+
+    @router.post("/desk/parties")
+    def search(request: Request, id_type_code: Short = "111", number: Short = "", phone: Short = "", party_id: Short = "", field: Short = "", reason: Long = "") -> Response:
+        here, crypto, shown, error = visit(request, templates, "party:read"), request.app.state.operations.crypto, None, ""
+        try:
+            if party_id:
+                permitted = visit(request, templates, "party:reveal")
+                shown = permitted.write(lambda now: rights.reveal(now, crypto, permitted.access, UUID(party_id), _field(field), reason))
+                found = [here.read(lambda session: masked(crypto, rights.reached(session, here.access, UUID(party_id))))]
+            else:
+                rows = here.write(lambda now: [masked(crypto, row) for row in rights.search(now, crypto, here.access, id_type_code=id_type_code or None, number=number or None, phone=phone or None)])
+                found = rows
+        except (YiwangError, ValueError) as fault:
+            found, error = [], fault.message if isinstance(fault, YiwangError) else "标识不正确。"
+        return here.page("parties.html", found=found, error=error, titles=code_tables()["L.id_type"], shown=shown)
+
+    return router
+
+
+def lamp(due_on: date | None, today: date) -> tuple[str, str]:
+    """Style and words of how urgent something is; never by colour alone."""
+    if due_on is None:
+        return "tag-soft", "无期限"
+    days = (due_on - today).days
+    if days < 0:
+        return "tag-bad", f"超期 {-days} 天"
+    return ("tag-warn", f"剩 {days} 天") if days <= 3 else ("tag-good", f"剩 {days} 天")
+
+
+def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status: int = 200) -> Response:
+    operations = here.operations
+
+    def look(session: Any) -> tuple[Look, list[Any], Any]:
+        seen = service.look(session, operations.crypto, operations.settings, here.access, case_id, here.at)
+        told = service.events(session, here.access, case_id, Paging(200)).items
+        party = rights.shown(session, operations.crypto, seen.case.applicant_id) if here.access.shows("case.applicant") else None
+        return seen, list(told), party
+
+    seen, told, party = here.read(look)
+    titles = {action.action: action.title for action in seen.process.actions}
+    forms = [_fields(seen, action) for action in seen.possible]
+    form = json.dumps(seen.form, ensure_ascii=False, indent=2) if seen.form else ""
+    return here.page(
+        "case.html", status, seen=seen, case=seen.case, told=told, party=party, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
+        lamp=lamp(seen.due_on if seen.case.completed_at is None else None, here.today), roles={name: role.title for name, role in policy().roles.items()},
+        outcomes=code_tables()["L.outcome"],
+    )  # fmt: skip
+
+
+def _fields(seen: Look, action: Any) -> dict[str, Any]:
+    """What a form for an action asks for."""
+    effect = action.effect
+    return {
+        "action": action, "reason": "required" if action.needs_reason or effect in MUST_SAY_WHY else "optional",
+        "outcomes": list(action.outcomes) if len(action.outcomes) > 1 else [], "special": [(kind, code_tables()["L.special_kind"][kind]) for kind in seen.process.rules.special] if effect is Effect.SUSPEND else [],
+        "days": effect is Effect.EXTEND, "unit": effect is Effect.TRANSFER,
+        "missing": effect is Effect.SUPPLY or (effect is Effect.ACCEPT and seen.process.rules.tolerance is not None),
+        "is_grave": effect in (Effect.REFUSE, Effect.TERMINATE, Effect.WITHDRAW) or "denied" in action.outcomes,
+    }  # fmt: skip
+
+
+def _field(name: str) -> Any:
+    if name not in ("name", "number", "phone"):
+        raise YiwangError("YW-SERVE-005", name="field", detail="应为姓名、证件号码或电话")
+    return name
+
+
+def _workers() -> list[str]:
+    return [name for name in policy().permissions["task:read"].who]
+
+

@@ -1,0 +1,104 @@
+"""What all pages of the desk share: who asks, one transaction, forms that are done once, errors beside the form."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+from fastapi import Request
+from sqlalchemy.orm import Session
+from starlette.responses import RedirectResponse, Response
+
+from models.core.policy.service import Access, Principal, policy
+from models.core.work.service import Actor, Work, work
+from models.domain.errors import YiwangError
+from serving.api.operational.calls import Operations
+from serving.web.catalogue import staff_page
+from serving.web.templating import Templates
+
+Found = TypeVar("Found")
+MENU = (
+    ("/desk", "待办", "task:read"), ("/desk/cases", "办件", "case:read"), ("/desk/new", "代办申请", "party:register"), ("/desk/parties", "办事主体", "party:register"),
+    ("/desk/keep/reviews", "评价", "feedback:read"), ("/desk/keep/complaints", "投诉", "feedback:read"), ("/desk/keep/units", "机构", "organisation:read"),
+    ("/desk/keep/windows", "窗口", "organisation:read"), ("/desk/keep/staff", "人员", "staff:read"), ("/desk/keep/grants", "角色", "grant:read"),
+    ("/desk/keep/days", "工作日历", "calendar:edit"), ("/desk/keep/notices", "公告", "notice:edit"), ("/desk/keep/sessions", "会话", "session:read"),
+    ("/desk/keep/keys", "系统密钥", "key:read"), ("/desk/keep/webhooks", "推送", "webhook:read"), ("/desk/keep/audit", "审计", "audit:read"),
+)  # fmt: skip
+"""Address, title, and the permission without which it is neither shown nor answered."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One request of somebody who has the page's permission.
+
+    Attributes:
+        request: The request.
+        operations: The store and its clock.
+        access: Who, and which rows.
+        at: When.
+        templates: Renders the answer.
+    """
+
+    request: Request
+    operations: Operations
+    access: Access
+    at: datetime
+    templates: Templates
+
+    @property
+    def principal(self) -> Principal:
+        """Who."""
+        return self.access.principal
+
+    @property
+    def today(self) -> date:
+        """The day."""
+        return self.at.astimezone(self.operations.settings.tzinfo).date()
+
+    def read(self, do: Callable[[Session], Found]) -> Found:
+        """Within a transaction that reads."""
+        with self.operations.database.read() as session:
+            return do(session)
+
+    def write(self, do: Callable[[Work], Found]) -> Found:
+        """Within a unit of work."""
+        with self._work() as now:
+            return do(now)
+
+    def once(self, key: str, do: Callable[[Work], str]) -> str:
+        """Do what a form asks for once, however often it is sent; the address to go to."""
+        request = {"method": "POST", "path": self.request.url.path, "body": ""}
+        with self._work() as now:
+            known = now.answered(f"form {key}", request)
+            if known is None:
+                known = {"location": do(now)}
+                now.answer(f"form {key}", request, known)
+        return str(known["location"])
+
+    def page(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page with the menu of what the caller may see, and a key for its forms."""
+        menu = [(address, title) for address, title, permission in MENU if self.principal.may(permission)]
+        return staff_page(self.request, self.templates, f"desk/{template}", status, here="desk", snapshot=None, menu=menu, key=secrets.token_urlsafe(16), **values)
+
+    def _work(self) -> Any:
+        roles = frozenset(grant.role for grant in self.principal.grants)
+        return work(self.operations.database, Actor(self.principal.name, roles, self.principal.unit_code, f"permission:{self.access.permission}"), self.at)
+
+
+def visit(request: Request, templates: Templates, permission: str) -> Visit:
+    """Who asks for a page, where they may.
+
+    Raises:
+        YiwangError: YW-SERVE-003 for nobody, YW-POLICY-001 without the permission.
+    """
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None:
+        raise YiwangError("YW-SERVE-003")
+    operations: Operations = request.app.state.operations
+    return Visit(request, operations, policy().access(principal, permission), operations.clock(), templates)
+
+
+def go(address: str) -> Response:
+    """To another page, after a form."""
+    return RedirectResponse(address, 303, {"cache-control": "no-store"})
