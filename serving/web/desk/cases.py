@@ -106,10 +106,11 @@ def cases_router(templates: Templates) -> APIRouter:
 
     @router.get("/desk/parties")
     def parties(request: Request) -> Response:
-        return visit(request, templates, "party:read").page("parties.html", found=None, error="", titles=code_tables()["L.id_type"], shown=None)
+        return visit(request, templates, "party:register").page("parties.html", found=None, error="", titles=code_tables()["L.id_type"], shown=None)
 
     @router.post("/desk/parties")
     def search(request: Request, id_type_code: Short = "111", number: Short = "", phone: Short = "", party_id: Short = "", field: Short = "", reason: Long = "") -> Response:
+        visit(request, templates, "party:register")
         here, crypto, shown, error = visit(request, templates, "party:read"), request.app.state.operations.crypto, None, ""
         try:
             if party_id:

@@ -1,0 +1,130 @@
+"""The desk's pages by a real server: a case through the hands of three people, a lost race, pages of other roles, maintenance."""
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from models.core.policy.service import Grant, policy
+from models.domain.settings import Settings
+from models.store.operational.database import Database
+from models.store.operational.tables import Audit, Unit
+from serving.web.desk.common import MENU
+from serving.web.desk.keeping import AREAS
+from tests.support.operational_api import MATTER, City, city
+
+
+@pytest.fixture
+def town(database: Database, database_settings: Settings) -> Iterator[City]:
+    with city(database_settings) as found:
+        yield found
+
+
+def form(page: str, action: str) -> dict[str, str]:
+    """The hidden fields of the form with this action."""
+    for text in re.findall(r"<form.*?</form>", page, re.S):
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text))
+        if fields.get("action") == action:
+            return fields
+    raise AssertionError(f"no form for {action}")
+
+
+def open_page(town: City, address: str, headers: dict[str, str]) -> str:
+    answer = town.client.get(address, headers=headers | {"accept": "text/html"})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def send(town: City, address: str, headers: dict[str, str], fields: dict[str, str]) -> httpx.Response:
+    return town.client.post(address, data=fields, headers=headers | {"accept": "text/html"})
+
+
+def test_a_case_through_the_hands_of_three_people(town: City) -> None:
+    clerk = town.keys["clerk"]
+    page = open_page(town, "/desk/new", clerk)
+    [key] = re.findall(r'name="key" value="([^"]+)"', page)
+    fields = {"key": key, "matter_code": MATTER, "id_type_code": "111", "number": "11010519491231002X", "channel_code": "1", "content": "面积 120 平方米"}
+    address = send(town, "/desk/new", clerk, fields).headers["location"]
+    assert send(town, "/desk/new", clerk, fields).headers["location"] == address, "sent twice, drafted once"
+    for role, action, more in (
+        ("clerk", "submit", {}), ("clerk", "pass", {}), ("clerk", "accept", {"missing": ""}), ("handler", "handle", {}), ("reviewer", "review", {}),
+        ("approver", "deny", {"reason": "不符合《公共场所卫生管理条例》第四条"}),
+    ):  # fmt: skip
+        page = open_page(town, address, town.keys[role])
+        assert send(town, address, town.keys[role], form(page, action) | more).status_code == 303, (role, action)
+    page = open_page(town, address, clerk)
+    assert "已办结" in page and "不予" in page and "不符合《公共场所卫生管理条例》第四条" in page and "面积 120" in page
+    assert "甲某" not in page and "19491231" not in page
+
+
+def test_what_is_missing_or_lost_is_said_beside_the_form(town: City) -> None:
+    case = town.draft()["id"]
+    address = f"/desk/cases/{case}"
+    assert town.act(case, town.citizens[0], "submit").status_code == 200
+    page = open_page(town, address, town.keys["clerk"])
+    refused = send(town, address, town.keys["clerk"], form(page, "return"))
+    assert refused.status_code == 422 and "须说明理由" in refused.text
+    assert town.act(case, town.keys["clerk"], "pass").status_code == 200
+    late = send(town, address, town.keys["clerk"], form(page, "return") | {"reason": "请补充"})
+    assert late.status_code == 409 and "刚被别人改过" in late.text
+    assert send(town, "/desk/cases/01909a4e-0000-7000-8000-000000000001", town.keys["clerk"], {"action": "x", "key": "k" * 20, "version": "1"}).status_code == 404
+
+
+def test_a_work_list_shows_its_own_and_takes_claims(town: City) -> None:
+    case = town.draft()["id"]
+    town.act(case, town.citizens[0], "submit")
+    page = open_page(town, "/desk", town.keys["clerk"])
+    [(address, key)] = re.findall(r'action="(/desk/tasks/[^"]+/claim)"><input type="hidden" name="key" value="([^"]+)"', page)
+    assert send(town, address, town.keys["clerk"], {"key": key}).status_code == 303
+    assert "释放" in open_page(town, "/desk", town.keys["clerk"])
+    assert "没有待办" in open_page(town, "/desk", town.keys["other"])
+
+
+def test_each_sees_only_the_pages_of_the_roles_and_gets_no_others(town: City) -> None:
+    for who in (town.keys["clerk"], town.keys["handler"], *town.staff.values(), town.citizens[0]):
+        for address, title, permission in MENU:
+            answer = town.client.get(address, headers=who | {"accept": "text/html"})
+            menu = re.search(r'aria-label="工作台">(.*?)</nav>', answer.text, re.S)
+            assert (answer.status_code == 200) == (menu is not None and f'href="{address}"' in menu.group(1)), (address, title)
+            assert answer.status_code in (200, 403), (address, permission, answer.status_code)
+
+
+def test_everything_in_the_menu_is_there_and_every_form_has_a_permission() -> None:
+    kept = {address.removeprefix("/desk/keep/") for address, _, _ in MENU if address.startswith("/desk/keep/")}
+    assert kept == set(AREAS)
+    for area in AREAS.values():
+        asked = {area.permission, *(each.permission for each in (*area.on_row, *([area.create] if area.create else [])))}
+        assert asked <= set(policy().permissions)
+
+
+def test_units_people_and_roles_are_kept_by_the_administrators_each_his_part(town: City, database: Database) -> None:
+    system, security = town.staff["system_administrator"], town.staff["security_administrator"]
+    assert send(town, "/desk/keep/units/create", system, {"key": "k1" * 8, "code": "B03", "name": "文旅局", "kind": "bureau", "parent_code": "C"}).status_code == 303
+    assert send(town, "/desk/keep/staff/create", system, {"key": "k2" * 8, "account": "zhao", "name": "赵某", "unit_code": "B03", "phone": "13900001234"}).status_code == 303
+    grant = {"key": "k3" * 8, "account": "zhao", "role": "approver", "unit_code": "B03"}
+    assert send(town, "/desk/keep/grants/create", system, grant).status_code == 403
+    assert send(town, "/desk/keep/grants/create", security, grant).status_code == 303
+    page = open_page(town, "/desk/keep/staff", system)
+    assert "赵某" in page and "139****1234" in page and "13900001234" not in page
+    wrong = send(town, "/desk/keep/units/create", system, {"key": "k4" * 8, "code": "B03", "name": "重复", "kind": "bureau", "parent_code": ""})
+    assert wrong.status_code == 422 and "已使用过" in wrong.text and 'value="重复"' in wrong.text
+    issued = send(town, "/desk/keep/keys/create", security, {"key": "k5" * 8, "name": "APP", "role": "clerk", "unit_code": "B03", "expires_on": "2099-01-01"})
+    secret = re.search(r"<code>(yw_[^<]+)</code>", issued.text)
+    assert secret is not None and town.get("/api/v1/tasks", {"authorization": f"Bearer {secret.group(1)}"}).status_code == 200
+    assert "B03" in open_page(town, "/desk/keep/units", system)
+    with database.read() as session:
+        assert session.get_one(Unit, "B03").path == "/C/B03/"
+        assert session.scalar(sa.select(sa.func.count()).select_from(Audit).where(Audit.action == "role.given", Audit.detail["unit"].as_string() == "B03")) == 1
+
+
+def test_a_form_cannot_be_sent_from_another_site(town: City) -> None:
+    evil = town.staff["system_administrator"] | {"origin": "https://evil.example"}
+    assert send(town, "/desk/keep/units/create", evil, {"key": "k6" * 8, "code": "X", "name": "X", "kind": "bureau", "parent_code": ""}).status_code in (401, 403)
+
+
+def test_the_roles_of_the_policy_are_those_that_processes_ask_for() -> None:
+    from models.core.processes.service import ROLES
+
+    assert set(policy().roles) >= ROLES and Grant("clerk", "B01") != Grant("clerk")
