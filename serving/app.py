@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from models.core.crypto.service import provider
+from models.core.work.operations import Operations
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.database import Database
@@ -21,7 +22,7 @@ from models.store.warehouse import WarehouseRepository
 from serving import observe, problems
 from serving.api import health
 from serving.api.answers import Answers
-from serving.api.operational.calls import PREFIX, PROBLEMS, Operations
+from serving.api.operational.calls import PREFIX, PROBLEMS
 from serving.api.operational.service import ROUTERS
 from serving.api.warehouse.catalogue import router as catalogue_router
 from serving.api.warehouse.router import router as warehouse_router

@@ -7,7 +7,7 @@ docs/api.md. What does not belong here: rules.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -19,10 +19,10 @@ from starlette.responses import Response
 
 from models.core.crypto.service import CryptoProvider
 from models.core.policy.service import Access, Principal, policy
+from models.core.work.operations import Operations
 from models.core.work.service import Actor, Work, work
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from models.store.operational.database import Database
 from models.store.operational.paging import DEFAULT_LIMIT, MOST_LIMIT, Page, Paging
 from models.store.operational.tables import Idempotency
 from serving.problems import MEDIA_TYPE, Problem
@@ -68,23 +68,6 @@ class PageParameters(Strict):
 
 
 Answer = TypeVar("Answer", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class Operations:
-    """What the operational API works on; one an application.
-
-    Attributes:
-        settings: Zone, limits.
-        database: The store.
-        crypto: Encrypts and digests.
-        clock: Says what time it is.
-    """
-
-    settings: Settings
-    database: Database
-    crypto: CryptoProvider
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
 from models.core.policy.service import Access, Principal, policy
+from models.core.work.operations import Operations
 from models.core.work.service import Actor, Work, work
 from models.domain.errors import YiwangError
-from serving.api.operational.calls import Operations
 from serving.web.catalogue import staff_page
 from serving.web.templating import Templates
 
