@@ -5,7 +5,7 @@ from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from models.core.handling import service
@@ -17,7 +17,7 @@ from models.core.processes.definition import MUST_SAY_WHY, Effect
 from models.domain.codes import code_tables
 from models.domain.errors import YiwangError
 from models.store.operational.paging import Paging
-from serving.web.desk.common import Visit, go, visit
+from serving.web.desk.common import Visit, at_the_desk, go, visit
 from serving.web.templating import Templates
 
 Short = Annotated[str, Form(max_length=200)]
@@ -29,7 +29,7 @@ PHASES = {
 
 def cases_router(templates: Templates) -> APIRouter:
     """``/desk`` and the pages of cases."""
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(at_the_desk)])
 
     @router.get("/desk")
     def tasks(request: Request, role: str = "", mine: str = "", cursor: str = "") -> Response:

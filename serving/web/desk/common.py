@@ -99,6 +99,19 @@ def visit(request: Request, templates: Templates, permission: str) -> Visit:
     return Visit(request, operations, policy().access(principal, permission), operations.clock(), templates)
 
 
+async def at_the_desk(request: Request) -> None:
+    """A dependency of all pages of the desk: whoever may see none of them gets no answer from any.
+
+    Raises:
+        YiwangError: YW-SERVE-003 for nobody, YW-SERVE-004 without any of the menu's permissions.
+    """
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None:
+        raise YiwangError("YW-SERVE-003")
+    if not any(principal.may(permission) for _, _, permission in MENU):
+        raise YiwangError("YW-SERVE-004")
+
+
 def go(address: str) -> Response:
     """To another page, after a form."""
     return RedirectResponse(address, 303, {"cache-control": "no-store"})

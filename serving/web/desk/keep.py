@@ -1,11 +1,11 @@
 """``/desk/keep/<area>``: the one page on which everything is kept that :mod:`serving.web.desk.keeping` declares."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from models.domain.errors import YiwangError
 from models.store.operational.paging import Paging
-from serving.web.desk.common import Visit, go, visit
+from serving.web.desk.common import Visit, at_the_desk, go, visit
 from serving.web.desk.keeping import AREAS, Area, Form
 from serving.web.templating import Templates
 
@@ -14,7 +14,7 @@ _MOST = 4000
 
 def keep_router(templates: Templates) -> APIRouter:
     """The pages of maintenance."""
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(include_in_schema=False, dependencies=[Depends(at_the_desk)])
 
     @router.get("/desk/keep/{name}")
     def show(request: Request, name: str, cursor: str = "", done: str = "") -> Response:
