@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models.core.policy.service import Access
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import CaseFile, Task
+from models.store.operational.tables import CaseFile, ProcessVersion, Task
 
 _NEVER = date(9999, 12, 31)
 
@@ -55,6 +55,7 @@ class TaskRow:
     """A task with what a work list shows of its case."""
 
     task: Task
+    step_title: str
     case_number: str
     matter_name: str | None
     phase: str
@@ -73,7 +74,7 @@ def listed(session: Session, access: Access, wanted: CaseFilter, paging: Paging)
 
 
 def work_list(session: Session, access: Access, wanted: TaskFilter, paging: Paging) -> Page[TaskRow]:
-    """What the caller's roles have to do, the most urgent first; two queries."""
+    """What the caller's roles have to do, the most urgent first; three queries."""
     roles = sorted({grant.role for grant in access.principal.grants})
     query = sa.select(Task).where(Task.closed_at.is_(None), access.rows(Task.unit_code), Task.role.in_(roles))
     if wanted.role is not None:
@@ -87,7 +88,14 @@ def work_list(session: Session, access: Access, wanted: TaskFilter, paging: Pagi
         query = query.where(Task.due_on < wanted.due_before)
     due_on = sa.func.coalesce(Task.due_on, _NEVER, type_=sa.Date())
     found = page(session, query, [due_on, Task.id], paging, place=lambda task: (task.due_on or _NEVER, task.id))
-    columns = (CaseFile.id, CaseFile.case_number, CaseFile.matter_name, CaseFile.phase, CaseFile.is_suspended, CaseFile.received_at)
+    columns = (CaseFile.id, CaseFile.process, CaseFile.process_number, CaseFile.case_number, CaseFile.matter_name, CaseFile.phase, CaseFile.is_suspended, CaseFile.received_at)
     cases = {row.id: row for row in session.execute(sa.select(*columns).where(CaseFile.id.in_([task.case_id for task in found.items])))}
-    rows = [TaskRow(task, *cases[task.case_id][1:]) for task in found.items]
+    titles = _titles(session, {(row.process, row.process_number) for row in cases.values()})
+    rows = [TaskRow(task, titles[row.process, row.process_number].get(task.step, task.step), *row[3:]) for task in found.items for row in [cases[task.case_id]]]
     return Page(rows, found.next)
+
+
+def _titles(session: Session, versions: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
+    """Version of a process → step → its Chinese name; one query."""
+    query = sa.select(ProcessVersion.process, ProcessVersion.number, ProcessVersion.body).where(sa.tuple_(ProcessVersion.process, ProcessVersion.number).in_(versions))
+    return {(row.process, row.number): {step["step"]: step["title"] for step in row.body["steps"]} for row in session.execute(query)} if versions else {}

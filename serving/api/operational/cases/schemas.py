@@ -195,6 +195,7 @@ class TaskItem(BaseModel):
     is_suspended: bool = Field(description="特别程序进行中")
     received_at: dt.datetime | None = Field(description="收件时间")
     step: str = Field(description="环节")
+    step_title: str = Field(description="环节名称")
     role: str = Field(description="由谁办理")
     unit_code: str = Field(description="单位")
     assignee: str | None = Field(description="领取人")
@@ -207,7 +208,7 @@ class TaskItem(BaseModel):
         task = row.task
         return cls(
             id=task.id, case_id=task.case_id, case_number=row.case_number, matter_name=row.matter_name, phase=row.phase, is_suspended=row.is_suspended,
-            received_at=row.received_at, step=task.step, role=task.role, unit_code=task.unit_code, assignee=task.assignee, opened_at=task.opened_at,
+            received_at=row.received_at, step=task.step, step_title=row.step_title, role=task.role, unit_code=task.unit_code, assignee=task.assignee, opened_at=task.opened_at,
             due_on=task.due_on,
         )  # fmt: skip
 
