@@ -177,9 +177,13 @@ def test_lists_take_as_many_queries_for_fifty_rows_as_for_five(town: City) -> No
         counted.append(statement)
 
     def queries(path: str, headers: dict[str, str]) -> int:
-        counted.clear()
-        assert town.get(path, headers, limit=200).status_code == 200
-        return len([each for each in counted if each.lstrip().upper().startswith("SELECT")])
+        """The fewer of two times: a key is looked up once a second only."""
+        found = []
+        for _ in range(2):
+            counted.clear()
+            assert town.get(path, headers, limit=200).status_code == 200
+            found.append(len([each for each in counted if each.lstrip().upper().startswith("SELECT")]))
+        return min(found)
 
     addresses = [("/api/v1/cases", town.citizens[0]), ("/api/v1/tasks", town.keys["clerk"]), ("/api/v1/staff", town.staff["system_administrator"])]
     event.listen(Engine, "before_cursor_execute", count)
