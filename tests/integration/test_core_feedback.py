@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from models.core.cases.service import act, load, open_case, publish
-from models.core.feedback import service
+from models.core.feedback import reading, service
+from models.core.feedback.reading import BAD, Wanted
 from models.core.feedback.service import NewReview
 from models.core.parties.service import register
 from models.core.policy.service import Access, Grant, Principal, policy
@@ -40,7 +41,9 @@ class Town:
     def __init__(self, database: Database) -> None:
         self.database = database
         with work(database, ANYBODY, AT) as now:
-            now.session.add(Unit(code="B01", name="卫健局", kind="bureau", path="/B01/", created_at=AT, updated_at=AT))
+            now.session.add(Unit(code="C", name="市政府", kind="government", path="/C/", created_at=AT, updated_at=AT))
+            now.session.flush()
+            now.session.add(Unit(code="B01", name="卫健局", kind="bureau", parent_code="C", path="/C/B01/", created_at=AT, updated_at=AT))
             publish(now, shipped()["licence"])
             self.party = register(now, CRYPTO, "person", "甲某", "111", "11010519491231002X").id
         self.case = self.decided("C1")
@@ -73,6 +76,15 @@ class Town:
         with self.database.read() as session:
             query = sa.select(Task.step, Task.due_on).where(Task.case_id == case_id, Task.closed_at.is_(None))
             return [(step, due) for step, due in session.execute(query)]
+
+
+    def bad(self, at: datetime, **more: object) -> list[tuple[str, str | None, bool, str | None]]:
+        """What the supervisor sees of bad reviews: phase, step, whether overdue, outcome."""
+        with self.database.read() as session:
+            wanted = Wanted("review", is_bad=True, **more)  # type: ignore[arg-type]
+            page = reading.followed(session, self.access("feedback:read", Grant("supervisor")), Paging(), wanted, at.astimezone(ZONE).date())
+            rows = [each.follow_up for each in page.items if each.row.follows_id is None]
+            return [(each.phase, each.step, each.is_overdue, each.outcome_code) for each in rows if each is not None]
 
 
 @pytest.fixture
@@ -115,7 +127,7 @@ def test_of_many_at_once_one_review_stands(town: Town) -> None:
     assert outcome.count("given") == 1 and set(outcome) <= {"given", "YW-FEEDBACK-001", "YW-STORE-010"}
     with town.database.read() as session:
         opened = session.scalar(sa.select(sa.func.count()).select_from(CaseFile).where(CaseFile.process == "review_followup"))
-        assert opened == session.scalar(sa.select(sa.func.count()).select_from(Feedback).where(Feedback.level.in_(service.BAD)))
+        assert opened == session.scalar(sa.select(sa.func.count()).select_from(Feedback).where(Feedback.level.in_(BAD)))
 
 
 def test_a_bad_review_is_verified_put_right_and_visited_in_time(town: Town) -> None:
@@ -136,9 +148,10 @@ def test_a_bad_review_is_verified_put_right_and_visited_in_time(town: Town) -> N
         made = service.visit(now, CRYPTO, town.access("feedback:visit", Grant("visitor")), given.id, True, "满意")
         assert made.is_satisfied and service.get(now.session, town.mine, given.id).level == 5, "the first reading stays"
         assert second.follows_id == given.id
-        rows = service.listed(now.session, town.access("feedback:read", Grant("supervisor")), Paging(), kind="review", is_bad=True).items
-        assert [row.id for row in rows] == [given.id]
-        assert service.follow_ups(now.session, rows)[given.id]["outcome_code"] == "rectified"
+        refused("YW-FEEDBACK-001", lambda: service.review_again(now, CRYPTO, town.mine, given.id, NewReview(1)))
+        assert [reading.note_of(CRYPTO, each) for each in reading.visits_of(now.session, given.id)] == ["满意"]
+    assert town.bad(AT + 30 * DAY, state="settled", is_visited=True) == [("completed", None, False, "rectified")]
+    assert town.bad(AT, state="open") == [] and town.bad(AT, is_visited=False) == []
 
 
 def test_limits_are_the_settings_and_running_follow_ups_keep_theirs(town: Town) -> None:
@@ -148,9 +161,64 @@ def test_limits_are_the_settings_and_running_follow_ups_keep_theirs(town: Town) 
         second = service.review(now, CRYPTO, other, town.mine, town.case, 3, NewReview(4))
     assert town.tasks(first.follow_up_id) == [("verify", date(2026, 3, 3))]
     assert town.tasks(second.follow_up_id) == [("verify", date(2026, 3, 5))]
+    with work(town.database, ANYBODY, AT) as now:
+        publish(now, shipped()["review_followup"])  # what ships is version 1, whatever the settings were
     with town.database.read() as session:
         numbers = session.execute(sa.select(CaseFile.id, CaseFile.process_number).where(CaseFile.process == "review_followup")).all()
         assert {row.process_number for row in numbers} == {1, 2}
+
+
+def test_settings_that_differ_from_the_start_leave_the_shipped_version_as_it_is(town: Town) -> None:
+    with work(town.database, ANYBODY, AT) as now:
+        given = service.review(now, CRYPTO, Settings(review_verify_days=2), town.mine, town.case, DECIDED, NewReview(5))
+        publish(now, shipped()["review_followup"])
+        assert now.session.get_one(CaseFile, given.follow_up_id).process_number == 2
+    assert town.tasks(given.follow_up_id) == [("verify", date(2026, 3, 4))]
+
+
+@pytest.mark.parametrize(
+    ("at", "unit", "due"),
+    [
+        (datetime(2026, 2, 13, 9, tzinfo=ZONE), "wd", date(2026, 2, 14)),  # Saturday, worked in place of a day of the Spring Festival
+        (datetime(2026, 2, 14, 9, tzinfo=ZONE), "wd", date(2026, 2, 24)),  # nine days of the festival lie between
+        (datetime(2026, 2, 13, 9, tzinfo=ZONE), "cd", date(2026, 2, 14)),
+        (datetime(2026, 3, 6, 23, tzinfo=ZONE), "wd", date(2026, 3, 9)),
+        (datetime(2026, 3, 7, 9, tzinfo=ZONE), "cd", date(2026, 3, 9)),  # a last day of rest moves to the next working day
+    ],
+)
+def test_limits_follow_the_calendar_with_its_worked_weekends(town: Town, at: datetime, unit: str, due: date) -> None:
+    case = town.decided(f"C {at:%m%d}", at)
+    with work(town.database, ANYBODY, at) as now:
+        given = service.review(now, CRYPTO, Settings(review_unit=unit), town.mine, case, DECIDED, NewReview(4))  # type: ignore[arg-type]
+    assert town.tasks(given.follow_up_id) == [("verify", due)]
+
+
+def test_the_supervisor_sees_what_is_overdue(town: Town) -> None:
+    town.review(5)
+    town.review(2, sequence=3)
+    assert town.bad(AT + DAY) == [("received", "verify", False, None)] and town.bad(AT + DAY, state="overdue") == []
+    assert town.bad(AT + 2 * DAY, state="overdue") == [("received", "verify", True, None)]
+    with town.database.read() as session:
+        watching = town.access("feedback:read", Grant("supervisor"))
+        asked: list[str] = []
+        sa.event.listen(session.connection(), "before_cursor_execute", lambda *event: asked.append(event[2]))
+        assert len(reading.followed(session, watching, Paging(), Wanted("review"), AT.date()).items) == 2 and len(asked) == 2
+        assert reading.visit_rate(session, watching, AT, AT + DAY) == (1, 0)
+
+
+def test_who_was_reviewed_does_not_learn_who_reviewed(town: Town) -> None:
+    anonymous, named = town.review(5, is_anonymous=True), town.review(4, sequence=3)
+    with work(town.database, Actor(f"party:{town.party}", frozenset(), authority="self"), AT) as now:
+        named_complaint = service.complain(now, CRYPTO, SETTINGS, town.mine, "B01", "午休不对外", case_id=town.case)
+    handler, supervisor = town.access("feedback:read", Grant("handler", "B01")), town.access("feedback:read", Grant("supervisor"))
+    with town.database.read() as session:
+        rows = {row.id: row for row in session.scalars(sa.select(Feedback))}
+        assert rows[anonymous.id].party_id is None and rows[named.id].party_id == town.party
+        shown = {each: reading.shows_case(handler, rows[each]) for each in (anonymous.id, named.id, named_complaint.id)}
+        assert shown == {anonymous.id: False, named.id: True, named_complaint.id: True} and reading.shows_case(supervisor, rows[anonymous.id])
+        told = session.scalars(sa.select(CaseEvent.actor).join(CaseFile, CaseFile.id == CaseEvent.case_id).where(CaseFile.kind == "internal")).all()
+        closed = session.scalars(sa.select(Task.closed_by).join(CaseFile, CaseFile.id == Task.case_id).where(CaseFile.kind == "internal", Task.closed_by.is_not(None))).all()
+        assert len(told) == 3 and {*told, *closed} == {"system"}
 
 
 def test_what_nobody_reviews_counts_as_reviewed_by_default_and_an_active_review_still_comes(town: Town) -> None:
@@ -161,6 +229,46 @@ def test_what_nobody_reviews_counts_as_reviewed_by_default_and_an_active_review_
     with town.database.read() as session:
         rows = session.execute(sa.select(Feedback.is_default, Feedback.level).where(Feedback.case_id == town.case).order_by(Feedback.is_default)).all()
         assert [tuple(row) for row in rows] == [(False, 4), (True, 1)]
+        standing = reading.listed(session, town.access("feedback:read", Grant("supervisor")), Paging(), kind="review").items
+        assert [(row.is_default, row.level) for row in standing] == [(False, 4)], "both stay, the active one is read"
+
+
+def test_default_and_active_reviews_at_once_lose_nothing(town: Town) -> None:
+    late = AT + 15 * DAY
+    failed: list[Exception] = []
+
+    def told(do: Callable[[], object]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                do()
+            except Exception as error:
+                failed.append(error)
+
+        return run
+
+    settle = told(lambda: service.settle_reviews(town.database, SETTINGS, late))
+    threads = [threading.Thread(target=each) for each in (settle, told(lambda: town.review(4, at=late)), settle)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    with town.database.read() as session:
+        levels = sorted(session.execute(sa.select(Feedback.is_default, Feedback.level).where(Feedback.case_id == town.case)).tuples())
+        assert levels in ([(False, 4)], [(False, 4), (True, 1)])
+
+
+def test_default_reviews_go_on_where_they_ended_however_long_the_worker_was_away(town: Town) -> None:
+    assert service.settle_reviews(town.database, SETTINGS, AT + 15 * DAY) == 1
+    missed = [town.decided(f"M{days}", AT + days * DAY) for days in (1, 20, 40)]
+    after = AT + 120 * DAY
+    assert [service.settle_reviews(town.database, SETTINGS, after, 2) for _ in range(3)] == [2, 1, 0]
+    with town.database.read() as session:
+        assert set(session.scalars(sa.select(Feedback.case_id).where(Feedback.is_default))) == {town.case, *missed}
+
+
+def test_what_was_decided_long_before_the_platform_came_is_not_reviewed_by_default(town: Town) -> None:
+    assert service.settle_reviews(town.database, SETTINGS, AT + 60 * DAY) == 0
 
 
 def test_reviewed_in_time_is_never_defaulted(town: Town) -> None:
@@ -180,8 +288,10 @@ def test_a_code_reviews_once(town: Town) -> None:
             refused("YW-FEEDBACK-001", lambda wrong=wrong: service.review_by_code(now, CRYPTO, SETTINGS, wrong, NewReview(1)))  # type: ignore[misc]
 
 
-def appealed(town: Town) -> Feedback:
+def appealed(town: Town, *done: str) -> Feedback:
     given = town.review(5)
+    for action in done:
+        town.do(given.follow_up_id, action)
     with work(town.database, ANYBODY, AT) as now:
         handler = town.access("feedback:appeal", Grant("handler", "B01"))
         made = service.appeal(now, SETTINGS, handler, given.id, "同行恶意差评")
@@ -191,8 +301,12 @@ def appealed(town: Town) -> Feedback:
     return made
 
 
-def test_a_malicious_review_is_left_out_with_reason_and_stays(town: Town) -> None:
-    made = appealed(town)
+@pytest.mark.parametrize("done", [(), ("as_simple",), ("as_simple", "rectify"), ("as_simple", "rectify", "answer")])
+def test_a_malicious_review_is_left_out_with_reason_and_stays(town: Town, done: tuple[str, ...]) -> None:
+    made = appealed(town, *done)
+    with town.database.read() as session:
+        units = session.execute(sa.select(Task.step, Task.unit_code).where(Task.case_id == made.appeal_id, Task.closed_at.is_(None))).tuples().all()
+        assert units == [("recheck", "C")], "nobody decides in their own cause"
     town.do(made.appeal_id, "decide", outcome="upheld", reason="查实为同行恶意评价")
     assert service.settle_appeals(town.database, SETTINGS, AT) == 1 and service.settle_appeals(town.database, SETTINGS, AT) == 0
     with town.database.read() as session:
@@ -200,6 +314,16 @@ def test_a_malicious_review_is_left_out_with_reason_and_stays(town: Town) -> Non
         assert (row.level, row.excluded_reason, row.excluded_by) == (5, "查实为同行恶意评价", "u1")
         follow_up = load(session, made.follow_up_id)[0]  # type: ignore[arg-type]
         assert (follow_up.outcome_code, follow_up.phase) == ("unfounded", "completed")
+
+
+def test_a_rectification_that_is_over_stays_when_its_review_is_left_out(town: Town) -> None:
+    made = appealed(town, "as_simple", "rectify", "answer")
+    town.do(made.follow_up_id, "finish", outcome="rectified")
+    town.do(made.appeal_id, "decide", outcome="upheld", reason="查实为同行恶意评价")
+    assert service.settle_appeals(town.database, SETTINGS, AT) == 1
+    with town.database.read() as session:
+        assert session.get_one(Feedback, made.id).excluded_at is not None
+        assert session.get_one(CaseFile, made.follow_up_id).outcome_code == "rectified"
 
 
 def test_an_appeal_that_is_rejected_changes_nothing(town: Town) -> None:
@@ -211,7 +335,8 @@ def test_an_appeal_that_is_rejected_changes_nothing(town: Town) -> None:
 
 def test_complaints_are_dealt_with_by_an_internal_case(town: Town) -> None:
     with work(town.database, ANYBODY, AT) as now:
-        made = service.complain(now, CRYPTO, SETTINGS, town.mine, "B01", "午休不对外", is_anonymous=True)
+        made = service.complain(now, CRYPTO, SETTINGS, town.mine, "B01", "午休不对外", letter_number="2026-0017", is_anonymous=True)
+        refused("YW-STORE-011", lambda: service.complain(now, CRYPTO, SETTINGS, town.mine, "B01", "没有", matter_code="M99"))
         refused("YW-STORE-011", lambda: service.complain(now, CRYPTO, SETTINGS, town.mine, "B99", "没有"))
         refused("YW-FEEDBACK-001", lambda: service.visit(now, CRYPTO, town.access("feedback:visit", Grant("visitor")), made.id, None))
     assert town.tasks(made.follow_up_id) == [("acceptance", date(2026, 3, 9))]
@@ -219,4 +344,11 @@ def test_complaints_are_dealt_with_by_an_internal_case(town: Town) -> None:
         case = session.get_one(CaseFile, made.follow_up_id)
         assert (case.kind, case.unit_code) == ("internal", "B01") and case.case_number.startswith("TS")
         events = session.scalars(sa.select(CaseEvent.actor).where(CaseEvent.case_id == case.id)).all()
-        assert events == ["u1"]
+        assert events == ["system"]
+    for action in ("accept", "investigate", "answer"):
+        town.do(made.follow_up_id, action)
+    town.do(made.follow_up_id, "finish", outcome="upheld")
+    with town.database.read() as session:
+        watching = town.access("feedback:read", Grant("supervisor"))
+        seen = reading.followed(session, watching, Paging(), Wanted("complaint", state="settled"), AT.date()).items
+        assert [(each.row.letter_number, each.follow_up.outcome_code) for each in seen if each.follow_up] == [("2026-0017", "upheld")]

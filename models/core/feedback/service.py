@@ -1,7 +1,7 @@
 """The door to feedback: reviews 好差评 of steps, complaints, visits and appeals (国办发〔2019〕51号, GB/T 39734/39735-2020).
 
 What was said is never changed. A bad review opens its follow-up in the same unit of work; one that was found malicious is left out of
-the count with reason and authority, and stays.
+the count with reason and authority, and stays. How feedback is read: :mod:`models.core.feedback.reading`.
 """
 
 import hashlib
@@ -9,14 +9,15 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from models.core.crypto.types import CryptoProvider, Place
-from models.core.feedback.followup import begin, conclude, followup_process, shipped_process
+from models.core.feedback.followup import begin, exclude, followup_process, internal_process
+from models.core.feedback.reading import BAD, get, listed, text_of
 from models.core.policy.service import Access
 from models.core.work.service import Actor, Work, work
 from models.domain.codes import code_tables
@@ -24,14 +25,20 @@ from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.domain.settings import Settings
 from models.store.operational.database import Database
-from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import CaseEvent, CaseFile, Feedback, ReviewCode, Task, Unit, Visit
+from models.store.operational.tables import CaseEvent, CaseFile, Feedback, MatterVersion, ReviewCode, Unit, Visit
+
+__all__ = [
+    "REVIEWABLE", "NewReview", "appeal", "complain", "get", "hand_out_code", "listed", "reached_case", "review", "review_again", "review_by_code", "settle_appeal",
+    "settle_appeals", "settle_reviews", "text_of", "visit",
+]  # fmt: skip
 
 REVIEWABLE = ("accepted", "completed", "refused", "issued", "delivered")
 """Activities that are a service to the applicant; each can be reviewed once."""
-BAD = (4, 5)
 _DEFAULT_LEVEL = 1
 _LOOK_BACK = timedelta(days=30)
+"""How old the oldest decisions are that the first call of all reviews by default: what was decided before the platform came stays as it is."""
+_SLACK = timedelta(days=1)
+"""How much later than its instant a decision may have been committed, and still be found."""
 TIME = Actor("system", frozenset(), authority="time")
 
 
@@ -96,13 +103,16 @@ def review_again(now: Work, crypto: CryptoProvider, access: Access, feedback_id:
     """A second reading 追评 after rectification: a record of its own that replaces nothing.
 
     Raises:
-        YiwangError: YW-STORE-011 out of reach; YW-FEEDBACK-001 where the first one is not over with, or a value is wrong.
+        YiwangError: YW-STORE-011 out of reach; YW-FEEDBACK-001 where the first one is not over with, was read again before, or a value is wrong.
     """
-    first = get(now.session, access, feedback_id)
+    first = get(now.session, access, feedback_id, "review", is_locked=True)
     follow_up = now.session.get(CaseFile, first.follow_up_id) if first.follow_up_id else None
-    if first.kind != "review" or first.follows_id is not None or follow_up is None or follow_up.completed_at is None:
+    if first.follows_id is not None or follow_up is None or follow_up.completed_at is None:
         raise YiwangError("YW-FEEDBACK-001", detail="整改办结之后才能追评")
-    made = _row(now, crypto, "review", first.unit_code, first.region_code, access.principal.party_id, new, case_id=first.case_id, case_number=first.case_number, sequence=first.sequence)
+    if now.session.scalar(sa.select(Feedback.id).where(Feedback.follows_id == first.id).limit(1)) is not None:
+        raise YiwangError("YW-FEEDBACK-001", detail="这个评价已经追评过")
+    party_id = None if new.is_anonymous else access.principal.party_id or first.party_id
+    made = _row(now, crypto, "review", first.unit_code, first.region_code, party_id, new, case_id=first.case_id, case_number=first.case_number, sequence=first.sequence)
     made.follows_id = first.id
     now.session.add(made)
     now.session.flush()
@@ -112,24 +122,26 @@ def review_again(now: Work, crypto: CryptoProvider, access: Access, feedback_id:
 
 def complain(
     now: Work, crypto: CryptoProvider, settings: Settings, access: Access, unit_code: str, text: str, *, case_id: UUID | None = None,
-    tags: Sequence[str] = (), is_anonymous: bool = False,
+    matter_code: str | None = None, letter_number: str | None = None, tags: Sequence[str] = (), is_anonymous: bool = False,
 ) -> Feedback:  # fmt: skip
-    """A complaint about a unit, or about one's case; an internal case deals with it.
+    """A complaint about a unit: about it, one's case, a matter or a published letter; an internal case deals with it.
 
     Raises:
-        YiwangError: YW-STORE-011 for a unit or case that is not there.
+        YiwangError: YW-STORE-011 for a unit, case or matter that is not there.
     """
     case = reached_case(now.session, access, case_id) if case_id else None
     unit = now.session.get(Unit, unit_code)
     if unit is None or unit.deleted_at is not None:
         raise YiwangError("YW-STORE-011", what="机构", key=unit_code)
-    party_id = None if is_anonymous else access.principal.party_id
+    if matter_code is not None and now.session.scalar(sa.select(MatterVersion.code).where(MatterVersion.code == matter_code).limit(1)) is None:
+        raise YiwangError("YW-STORE-011", what="事项", key=matter_code)
+    party_id = None if is_anonymous else access.principal.party_id or (case.applicant_id if case else None)
     made = _row(
         now, crypto, "complaint", unit_code, unit.region_code, party_id, NewReview(1, tags=tags, text=text), case_id=case_id, case_number=case.case_number if case else None,
         sequence=None,
     )  # fmt: skip
-    made.level = None
-    follow_up = begin(now, shipped_process(now, "complaint"), unit_code, "TS", "file", frozenset({"applicant"}), "complaint", settings.zone)
+    made.level, made.matter_code, made.letter_number = None, matter_code, letter_number
+    follow_up = begin(now, internal_process(now, "complaint"), unit_code, "TS", "file", "applicant", "complaint", settings.zone)
     made.follow_up_id = follow_up.id
     now.session.add(made)
     now.session.flush()
@@ -144,10 +156,12 @@ def appeal(now: Work, settings: Settings, access: Access, feedback_id: UUID, rea
     Raises:
         YiwangError: YW-STORE-011 out of reach; YW-FEEDBACK-001 where it is no bad review, or was appealed against before.
     """
-    found = get(now.session, access, feedback_id, is_locked=True)
-    if found.kind != "review" or found.level not in BAD or found.appeal_id is not None:
+    found = get(now.session, access, feedback_id, "review", is_locked=True)
+    if found.level not in BAD or found.appeal_id is not None:
         raise YiwangError("YW-FEEDBACK-001", detail="只能对未曾申诉的差评申诉")
-    case = begin(now, shipped_process(now, "review_appeal"), found.unit_code, "SS", "appeal", frozenset({"handler"}), "appeal", settings.zone)
+    above = now.session.scalar(sa.select(Unit.parent_code).where(Unit.code == found.unit_code)) or found.unit_code
+    process = internal_process(now, "review_appeal")
+    case = begin(now, process, found.unit_code, "SS", "appeal", "handler", f"appeal:{found.id}", settings.zone, by=now.actor.name, superior=above)
     found.appeal_id, found.updated_at = case.id, now.at
     now.session.flush()
     now.record("review.appealed", f"feedback:{found.id}", reason=mask_text(reason), appeal=case.case_number)
@@ -168,8 +182,9 @@ def settle_appeal(now: Work, settings: Settings, appeal_id: UUID) -> Feedback | 
     last = sa.select(CaseEvent).where(CaseEvent.case_id == appeal_id, CaseEvent.activity == "completed").limit(1)
     decision = now.session.scalars(last).one()
     found.excluded_at, found.excluded_reason, found.excluded_by, found.updated_at = now.at, decision.reason, decision.actor, now.at
-    if found.follow_up_id is not None and _is_open_at(now.session, found.follow_up_id, "verify"):
-        conclude(now, found.follow_up_id, "exclude", "supervisor", f"申诉成立：{decision.reason}", "unfounded", f"appeal:{case.case_number}", settings.zone)
+    if found.follow_up_id is not None:
+        follow_up = now.session.get_one(CaseFile, found.follow_up_id)
+        exclude(now, follow_up, f"申诉成立：{decision.reason}", f"appeal:{case.case_number}", settings.zone)
     now.session.flush()
     now.record("review.excluded", f"feedback:{found.id}", appeal=case.case_number)
     now.announce("review.excluded", "feedback", str(found.id))
@@ -194,54 +209,11 @@ def visit(now: Work, crypto: CryptoProvider, access: Access, feedback_id: UUID, 
     return made
 
 
-def get(session: Session, access: Access, feedback_id: UUID, *, is_locked: bool = False) -> Feedback:
-    """Feedback in reach.
-
-    Raises:
-        YiwangError: YW-STORE-011 where there is none.
-    """
-    query = sa.select(Feedback).where(Feedback.id == feedback_id, access.rows(Feedback.unit_code, Feedback.party_id))
-    found = session.scalars(query.with_for_update() if is_locked else query).one_or_none()
-    if found is None:
-        raise YiwangError("YW-STORE-011", what="评价或投诉", key=feedback_id)
-    return found
-
-
-def listed(session: Session, access: Access, paging: Paging, *, kind: str, is_bad: bool | None = None, unit_code: str | None = None) -> Page[Feedback]:
-    """Feedback in reach, the newest first; one query."""
-    query = sa.select(Feedback).where(Feedback.kind == kind, access.rows(Feedback.unit_code, Feedback.party_id))
-    if is_bad is not None:
-        query = query.where(Feedback.level.in_(BAD) if is_bad else Feedback.level.not_in(BAD))
-    if unit_code is not None:
-        query = query.where(Feedback.unit_code == unit_code)
-    return page(session, query, [Feedback.id], paging, is_descending=True)
-
-
-def text_of(crypto: CryptoProvider, row: Feedback) -> str | None:
-    """What was said in own words, with numbers and phones masked."""
-    return mask_text(crypto.decrypt(row.text, Place(Feedback.__tablename__, "text", row.id))) if row.text else None
-
-
-def follow_ups(session: Session, rows: Sequence[Feedback]) -> dict[UUID, dict[str, Any]]:
-    """Feedback → how its follow-up stands: number, phase, outcome, the open task's due day; two queries for any number of rows."""
-    wanted = {row.follow_up_id: row.id for row in rows if row.follow_up_id is not None}
-    columns = (CaseFile.id, CaseFile.case_number, CaseFile.phase, CaseFile.outcome_code, CaseFile.completed_at)
-    cases = session.execute(sa.select(*columns).where(CaseFile.id.in_(wanted))).all()
-    due = session.execute(sa.select(Task.case_id, sa.func.min(Task.due_on)).where(Task.case_id.in_(wanted), Task.closed_at.is_(None)).group_by(Task.case_id))
-    due_on = dict(due.tuples().all())
-    return {
-        wanted[case.id]: {
-            "case_number": case.case_number, "phase": case.phase, "outcome_code": case.outcome_code, "completed_at": case.completed_at,
-            "due_on": due_on.get(case.id),
-        }
-        for case in cases
-    }  # fmt: skip
-
-
 def settle_reviews(database: Database, settings: Settings, at: datetime, limit: int = 200) -> int:
     """Decisions that nobody reviewed in time count as reviewed by default: level 1, marked, never counted as active.
 
-    Looks at decisions of the month before the limit; one transaction a call, again after a kill: nothing is doubled.
+    Goes on from the newest decision that was reviewed by default, the first time from a month before the limit; one transaction a call.
+    Again, after a kill, by two at once: nothing is doubled.
 
     Returns:
         Number of default reviews made; call again while it equals ``limit``.
@@ -249,39 +221,62 @@ def settle_reviews(database: Database, settings: Settings, at: datetime, limit: 
     until = at - timedelta(days=settings.review_default_days)
     step = aliased(CaseEvent)
     reviewed = sa.exists().where(Feedback.case_id == CaseFile.id, Feedback.sequence == step.sequence, Feedback.kind == "review")
-    query = (
-        sa.select(CaseFile.id, CaseFile.case_number, CaseFile.unit_code, CaseFile.region_code, step.sequence)
-        .join(step, sa.and_(step.case_id == CaseFile.id, step.activity.in_(("completed", "refused"))))
-        .where(CaseFile.completed_at <= until, CaseFile.completed_at > until - _LOOK_BACK, CaseFile.kind == "public", CaseFile.deleted_at.is_(None), sa.not_(reviewed))
-        .order_by(CaseFile.completed_at).limit(limit)
-    )  # fmt: skip
     with work(database, TIME, at) as now:
+        query = (
+            sa.select(CaseFile.id, CaseFile.case_number, CaseFile.unit_code, CaseFile.region_code, step.sequence)
+            .join(step, sa.and_(step.case_id == CaseFile.id, step.activity.in_(("completed", "refused"))))
+            .where(CaseFile.completed_at <= until, CaseFile.completed_at > _gone_on_from(now.session, until, at))
+            .where(CaseFile.kind == "public", CaseFile.deleted_at.is_(None), sa.not_(reviewed))
+            .order_by(CaseFile.completed_at).limit(limit)
+        )  # fmt: skip
         rows = now.session.execute(query).all()
-        for row in rows:
-            now.session.add(Feedback(
-                id=now.new_id(), kind="review", case_id=row.id, case_number=row.case_number, sequence=row.sequence, unit_code=row.unit_code,
-                region_code=row.region_code, party_id=None, level=_DEFAULT_LEVEL, is_default=True, channel_code=None, tags=[], text=None, given_at=at,
-                updated_at=at,
-            ))  # fmt: skip
-        if rows:
-            now.record("review.defaulted", "feedback", count=len(rows))
+        made = [
+            {
+                "id": now.new_id(), "kind": "review", "case_id": row.id, "case_number": row.case_number, "sequence": row.sequence, "unit_code": row.unit_code,
+                "region_code": row.region_code, "level": _DEFAULT_LEVEL, "is_default": True, "tags": [], "given_at": at, "updated_at": at,
+            }
+            for row in rows
+        ]  # fmt: skip
+        if made:
+            insert = postgresql.insert if now.is_postgresql else sqlite.insert
+            now.session.execute(insert(Feedback).values(made).on_conflict_do_nothing())  # another worker was faster
+            now.record("review.defaulted", "feedback", count=len(made))
     return len(rows)
 
 
 def settle_appeals(database: Database, settings: Settings, at: datetime, limit: int = 50) -> int:
-    """What decided appeals mean for their reviews; again: nothing.
+    """What decided appeals mean for their reviews, each in a transaction of its own; one that fails holds up no other. Again: nothing.
 
     Returns:
         Number of reviews left out of the count.
+
+    Raises:
+        YiwangError: That of an appeal that could not be settled, after the others; YW-STORE-008 where the database is away.
     """
     upheld = sa.select(Feedback.appeal_id).join(CaseFile, CaseFile.id == Feedback.appeal_id)
     with database.read() as session:
-        query = upheld.where(Feedback.excluded_at.is_(None), CaseFile.outcome_code == "upheld").limit(limit)
+        query = upheld.where(Feedback.appeal_id.is_not(None), Feedback.excluded_at.is_(None), CaseFile.outcome_code == "upheld").limit(limit)
         decided = [each for each in session.scalars(query) if each is not None]
+    failed: YiwangError | None = None
     for appeal_id in decided:
-        with work(database, TIME, at) as now:
-            settle_appeal(now, settings, appeal_id)
+        try:
+            with work(database, TIME, at) as now:
+                settle_appeal(now, settings, appeal_id)
+        except YiwangError as error:
+            if error.code == "YW-STORE-008":
+                raise
+            failed = error
+    if failed is not None:
+        raise failed
     return len(decided)
+
+
+def _gone_on_from(session: Session, until: datetime, at: datetime) -> datetime:
+    """After which decisions to look: what was decided before has its review, of whichever kind."""
+    last = sa.select(sa.func.max(Feedback.given_at)).where(Feedback.is_default, Feedback.given_at <= at).scalar_subquery()
+    query = sa.select(sa.func.max(CaseFile.completed_at)).join(Feedback, Feedback.case_id == CaseFile.id).where(Feedback.is_default, Feedback.given_at == last)
+    newest = session.scalar(query)
+    return newest - _SLACK if newest is not None else until - _LOOK_BACK
 
 
 def _give(now: Work, crypto: CryptoProvider, settings: Settings, case_id: UUID, sequence: int, new: NewReview, party_id: UUID | None) -> Feedback:
@@ -292,8 +287,10 @@ def _give(now: Work, crypto: CryptoProvider, settings: Settings, case_id: UUID, 
     made = _row(now, crypto, "review", step.unit_code, case.region_code, party_id, new, case_id=case_id, case_number=case.case_number, sequence=sequence)
     if new.level in BAD:
         process = followup_process(now, settings)
-        made.follow_up_id = begin(now, process, step.unit_code, "ZG", "open", frozenset({"supervisor"}), "bad review", settings.zone).id
+        made.follow_up_id = begin(now, process, step.unit_code, "ZG", "open", "supervisor", "bad review", settings.zone).id
     now.session.add(made)
+    by_default = sa.update(Feedback).where(Feedback.case_id == case_id, Feedback.sequence == sequence, Feedback.kind == "review", Feedback.is_default)
+    now.session.execute(by_default.values(updated_at=now.at))  # it is superseded: those who read by this column look again
     now.session.flush()
     now.record("review.given", f"feedback:{made.id}", case=case.case_number, sequence=sequence, level=new.level)
     now.announce("review.given", "feedback", str(made.id), level=new.level, unit=step.unit_code)
@@ -335,10 +332,6 @@ def reached_case(session: Session, access: Access, case_id: UUID) -> CaseFile:
     if found is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
     return found
-
-
-def _is_open_at(session: Session, case_id: UUID, step: str) -> bool:
-    return session.scalar(sa.select(Task.id).where(Task.case_id == case_id, Task.step == step, Task.closed_at.is_(None))) is not None
 
 
 def _digest(code: str) -> str:

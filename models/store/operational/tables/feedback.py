@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.store.operational.tables.base import SECRET, Base
 
 _FIRST = sa.text("kind = 'review' AND follows_id IS NULL")
+_BAD = sa.text("level >= 4")
+_OPEN = sa.text("appeal_id IS NOT NULL AND excluded_at IS NULL")
 
 
 class Feedback(Base):
@@ -20,6 +22,9 @@ class Feedback(Base):
     __tablename__ = "feedback"
     __table_args__ = (
         sa.Index("uq_feedback__step", "case_id", "sequence", "is_default", unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST),
+        sa.Index("ix_feedback__bad", "id", sqlite_where=_BAD, postgresql_where=_BAD),
+        sa.Index(None, "is_default", "given_at"),
+        sa.Index("ix_feedback__appeal", "appeal_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         sa.Index(None, "unit_code", "kind", "id"),
         sa.Index(None, "party_id"),
         sa.Index(None, "updated_at", "id"),
@@ -32,6 +37,9 @@ class Feedback(Base):
     case_number: Mapped[str | None]
     sequence: Mapped[int | None]
     """The step: number of the event within the case."""
+    matter_code: Mapped[str | None]
+    letter_number: Mapped[str | None]
+    """A published letter that a complaint is about, by its number."""
     unit_code: Mapped[str]
     region_code: Mapped[str | None]
     party_id: Mapped[UUID | None]

@@ -1,16 +1,18 @@
 """``/api/v1/{reviews,complaints}``: what people say about the service."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from models.core.feedback import service
+from models.core.feedback import reading, service
+from models.core.feedback.reading import Seen, State, Wanted
 from models.core.policy.service import Access
-from models.store.operational.tables import Feedback
+from models.store.operational.tables import Feedback, Visit
 from serving.api.operational.calls import BEARER, Call, Code, LongText, Number, PageParameters, Strict, Text, permitted
 from serving.api.operational.listing import Listed, Reason, Shown
 
@@ -84,8 +86,15 @@ class VisitItem(Shown):
     """回访。"""
 
     id: UUID = Field(description="标识")
-    is_satisfied: bool | None = Field(description="是否满意")
+    is_satisfied: bool | None = Field(description="是否满意；未联系到时为空")
     visited_at: dt.datetime = Field(description="时间")
+    note: str | None = Field(None, description="记录，其中的号码脱敏；不应让您知道时为空")
+
+    @classmethod
+    def seen(cls, row: Visit, call: Call) -> "VisitItem":
+        """As the caller may see it."""
+        note = reading.note_of(call.crypto, row) if call.access.shows("feedback.party") else None
+        return cls(id=row.id, is_satisfied=row.is_satisfied, visited_at=row.visited_at, note=note)
 
 
 class NewComplaint(Strict):
@@ -96,6 +105,8 @@ class NewComplaint(Strict):
     unit_code: Code = Field(description="投诉的机构")
     text: LongText = Field(description="内容")
     case_id: UUID | None = Field(None, description="涉及的办件")
+    matter_code: Code | None = Field(None, description="涉及的事项")
+    letter_number: Text | None = Field(None, description="涉及的已公开来信的编号")
     tags: list[Text] = Field(default_factory=list, max_length=10, description="类别")
     is_anonymous: bool = Field(False, description="匿名")
 
@@ -104,9 +115,11 @@ class FeedbackItem(Shown):
     """评价或投诉。"""
 
     id: UUID = Field(description="标识")
-    case_id: UUID | None = Field(description="办件")
+    case_id: UUID | None = Field(description="办件；不应让您知道时为空")
     case_number: str | None = Field(description="办件编号")
     sequence: int | None = Field(description="环节的序号")
+    matter_code: str | None = Field(description="投诉涉及的事项")
+    letter_number: str | None = Field(description="投诉涉及的来信")
     unit_code: str = Field(description="机构")
     party_id: UUID | None = Field(description="评价人；匿名或不应让您知道时为空")
     level: int | None = Field(description="满意度")
@@ -123,14 +136,35 @@ class FeedbackItem(Shown):
     @classmethod
     def seen(cls, row: Feedback, access: Access) -> "FeedbackItem":
         """As the caller may see it."""
-        return cls.of(row) if access.shows("feedback.party") else cls.of(row).model_copy(update={"party_id": None})
+        kept = set() if access.shows("feedback.party") else {"party_id"}
+        if not reading.shows_case(access, row):
+            kept |= {"case_id", "case_number", "sequence"}
+        return cls.of(row).model_copy(update=dict.fromkeys(kept))
 
 
-class FeedbackDetail(FeedbackItem):
-    """评价或投诉，及其处理。"""
+class FollowUpItem(Shown):
+    """整改或投诉处理的进展。"""
+
+    case_number: str = Field(description="内部办件的编号")
+    phase: str = Field(description="阶段")
+    step: str | None = Field(description="待办的步骤")
+    due_on: dt.date | None = Field(description="这一步的到期日")
+    is_overdue: bool = Field(description="已逾期")
+    outcome_code: str | None = Field(description="结果")
+    completed_at: dt.datetime | None = Field(description="办结时间")
+
+
+class FollowedItem(FeedbackItem):
+    """评价或投诉，及其处理的进展。"""
+
+    follow_up: FollowUpItem | None = Field(description="处理的进展；没有转办的为空")
+
+
+class FeedbackDetail(FollowedItem):
+    """评价或投诉，及其处理和回访。"""
 
     text: str | None = Field(description="文字，其中的号码脱敏")
-    follow_up: dict[str, Any] | None = Field(description="处理的进展：编号、阶段、结果、到期日")
+    visits: list[VisitItem] = Field(description="回访")
 
 
 class ReviewParameters(PageParameters):
@@ -138,20 +172,22 @@ class ReviewParameters(PageParameters):
 
     is_bad: bool | None = Field(None, description="true 只看差评")
     unit_code: Code | None = Field(None, description="机构")
+    state: State | None = Field(None, description="处理的进展：open 未办结、overdue 其中已逾期的、settled 已办结")
+    is_visited: bool | None = Field(None, description="true 已回访，false 实名而未回访")
 
 
 class ComplaintParameters(PageParameters):
     """投诉列表的条件。"""
 
     unit_code: Code | None = Field(None, description="机构")
+    state: State | None = Field(None, description="处理的进展：open 未办结、overdue 其中已逾期的、settled 已办结")
+    is_visited: bool | None = Field(None, description="true 已回访，false 实名而未回访")
 
 
-@router.get("/reviews", response_model=Listed[FeedbackItem], summary="评价列表")
+@router.get("/reviews", response_model=Listed[FollowedItem], summary="评价列表")
 def list_reviews(wanted: Annotated[ReviewParameters, Query()], call: Reader) -> Response:
-    """有权查看的评价，最新的在前。"""
-    return call.page(
-        lambda session: service.listed(session, call.access, wanted.paging, kind="review", is_bad=wanted.is_bad, unit_code=wanted.unit_code), _item(call)
-    )  # fmt: skip
+    """有权查看的评价及差评整改的进展，最新的在前；已有主动评价的默认评价不列出。"""
+    return _list(call, wanted, Wanted("review", wanted.is_bad, wanted.unit_code, wanted.state, wanted.is_visited))
 
 
 @router.post("/reviews", response_model=FeedbackItem, status_code=201, summary="评价一个环节")
@@ -176,8 +212,8 @@ def give_coded_review(body: CodedReview, call: Giver) -> Response:
 
 @router.get("/reviews/{feedback_id}", response_model=FeedbackDetail, summary="一个评价")
 def get_review(feedback_id: UUID, call: Reader) -> Response:
-    """及其整改的进展。"""
-    return call.one(lambda session: _detail(session, call, feedback_id))
+    """及其整改的进展和回访。"""
+    return call.one(lambda session: _detail(session, call, feedback_id, "review"))
 
 
 @router.post("/reviews/{feedback_id}/second", response_model=FeedbackItem, status_code=201, summary="追评")
@@ -188,20 +224,20 @@ def give_second_review(feedback_id: UUID, body: SecondReview, call: Giver) -> Re
 
 @router.post("/reviews/{feedback_id}/appeal", response_model=FeedbackItem, summary="申诉恶意评价")
 def appeal_review(feedback_id: UUID, body: Reason, call: Annotated[Call, permitted("feedback:appeal")]) -> Response:
-    """由被评价单位提出，监督人员核查、负责人复核；成立的不计入，记录保留。"""
+    """由被评价单位提出，监督人员核查、上级机构负责人复核；成立的不计入，记录保留。"""
     return call.post(body, lambda now: _item(call)(service.appeal(now, call.settings, call.access, feedback_id, body.reason)), status=200)
 
 
 @router.post("/reviews/{feedback_id}/visits", response_model=VisitItem, status_code=201, summary="登记回访")
 def add_visit(feedback_id: UUID, body: NewVisit, call: Annotated[Call, permitted("feedback:visit")]) -> Response:
     """评价和投诉都可以回访；匿名的除外。"""
-    return call.post(body, lambda now: VisitItem.of(service.visit(now, call.crypto, call.access, feedback_id, body.is_satisfied, body.note)))
+    return call.post(body, lambda now: VisitItem.seen(service.visit(now, call.crypto, call.access, feedback_id, body.is_satisfied, body.note), call))
 
 
-@router.get("/complaints", response_model=Listed[FeedbackItem], summary="投诉列表")
+@router.get("/complaints", response_model=Listed[FollowedItem], summary="投诉列表")
 def list_complaints(wanted: Annotated[ComplaintParameters, Query()], call: Reader) -> Response:
-    """有权查看的投诉，最新的在前。"""
-    return call.page(lambda session: service.listed(session, call.access, wanted.paging, kind="complaint", unit_code=wanted.unit_code), _item(call))
+    """有权查看的投诉及其处理的进展，最新的在前。"""
+    return _list(call, wanted, Wanted("complaint", None, wanted.unit_code, wanted.state, wanted.is_visited))
 
 
 @router.post("/complaints", response_model=FeedbackItem, status_code=201, summary="投诉")
@@ -212,15 +248,29 @@ def file_complaint(body: NewComplaint, call: Giver) -> Response:
 
 @router.get("/complaints/{feedback_id}", response_model=FeedbackDetail, summary="一个投诉")
 def get_complaint(feedback_id: UUID, call: Reader) -> Response:
-    """及其处理的进展。"""
-    return call.one(lambda session: _detail(session, call, feedback_id))
+    """及其处理的进展和回访。"""
+    return call.one(lambda session: _detail(session, call, feedback_id, "complaint"))
 
 
 def _item(call: Call) -> Any:
     return lambda row: FeedbackItem.seen(row, call.access)
 
 
-def _detail(session: Any, call: Call, feedback_id: UUID) -> FeedbackDetail:
-    row = service.get(session, call.access, feedback_id)
-    return FeedbackDetail(**FeedbackItem.seen(row, call.access).model_dump(), text=service.text_of(call.crypto, row), follow_up=service.follow_ups(session, [row]).get(row.id))
+def _list(call: Call, parameters: PageParameters, wanted: Wanted) -> Response:
+    def shown(seen: Seen) -> FollowedItem:
+        return FollowedItem(**FeedbackItem.seen(seen.row, call.access).model_dump(), follow_up=_follow_up(seen.follow_up))
 
+    return call.page(lambda session: reading.followed(session, call.access, parameters.paging, wanted, call.today), shown)
+
+
+def _detail(session: Session, call: Call, feedback_id: UUID, kind: Literal["review", "complaint"]) -> FeedbackDetail:
+    row = reading.get(session, call.access, feedback_id, kind)
+    standing = reading.follow_ups(session, [row], call.today).get(row.id)
+    return FeedbackDetail(
+        **FeedbackItem.seen(row, call.access).model_dump(), follow_up=_follow_up(standing), text=reading.text_of(call.crypto, row),
+        visits=[VisitItem.seen(each, call) for each in reading.visits_of(session, row.id)],
+    )  # fmt: skip
+
+
+def _follow_up(found: reading.FollowUp | None) -> FollowUpItem | None:
+    return FollowUpItem.of(found) if found is not None else None

@@ -22,6 +22,8 @@ def upgrade() -> None:
         sa.Column("case_id", sa.Uuid(), nullable=True),
         sa.Column("case_number", sa.String(), nullable=True),
         sa.Column("sequence", sa.Integer(), nullable=True),
+        sa.Column("matter_code", sa.String(), nullable=True),
+        sa.Column("letter_number", sa.String(), nullable=True),
         sa.Column("unit_code", sa.String(), nullable=False),
         sa.Column("region_code", sa.String(), nullable=True),
         sa.Column("party_id", sa.Uuid(), nullable=True),
@@ -48,6 +50,12 @@ def upgrade() -> None:
     op.create_index(op.f("ix_feedback__party_id"), "feedback", ["party_id"], unique=False)
     op.create_index(op.f("ix_feedback__unit_code_kind_id"), "feedback", ["unit_code", "kind", "id"], unique=False)
     op.create_index(op.f("ix_feedback__updated_at_id"), "feedback", ["updated_at", "id"], unique=False)
+    op.create_index(op.f("ix_feedback__is_default_given_at"), "feedback", ["is_default", "given_at"], unique=False)
+    for name, column, where in (
+        ("ix_feedback__bad", "id", "level >= 4"),
+        ("ix_feedback__appeal", "appeal_id", "appeal_id IS NOT NULL AND excluded_at IS NULL"),
+    ):
+        op.create_index(name, "feedback", [column], unique=False, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
     op.create_index(
         "uq_feedback__step",
         "feedback",
