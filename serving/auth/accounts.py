@@ -130,14 +130,23 @@ class Accounts:
         """
         at = self.clock()
         self.check(names)
+        try:
+            until = self._failed(names, why, at)
+        except YiwangError as error:
+            if error.code != "YW-STORE-010":
+                raise
+            until = self._failed(names, why, at)  # two first failures at once: now there is a row
+        if until is not None:
+            self._lock(names, until)
+            raise YiwangError("YW-ACCESS-002", seconds=_seconds(until, at))
+
+    def _failed(self, names: list[str], why: str, at: datetime) -> datetime | None:
         with work(self.database, NOBODY, at) as now:
             until = throttle.failed(now, self.settings, names)
             now.record("login.failed", names[-1], why=why)
             if until is not None:
                 now.record("login.locked", names[-1], until=until.isoformat())
-        if until is not None:
-            self._lock(names, until)
-            raise YiwangError("YW-ACCESS-002", seconds=_seconds(until, at))
+        return until
 
     def refuse_token(self, headers: Mapping[str, str], peer: str | None) -> None:
         """Count a wrong token of the settings; while the store is away nothing is counted, and the token is as wrong.

@@ -34,7 +34,7 @@ def failed(now: Work, settings: Settings, names: Sequence[str]) -> datetime | No
     Returns:
         Until when the names are locked, None where they are not yet.
     """
-    found = {row.name: row for row in now.session.scalars(sa.select(Attempts).where(Attempts.name.in_(names)).with_for_update())}
+    found = {row.name: row for row in now.session.scalars(sa.select(Attempts).where(Attempts.name.in_(names)).order_by(Attempts.name).with_for_update())}
     latest = None
     for name in names:
         row = found.get(name)
