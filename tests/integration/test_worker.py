@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import UUID
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -317,3 +319,33 @@ def test_a_message_is_kept_until_the_last_webhook_has_heard_it(database: Databas
     assert outbox.prune(database, far) == 0
     service.deliver(database, provider(database_settings), database_settings, made.id, AT, SEND)
     assert outbox.prune(database, far) == 2, "the newest stays"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_the_server_has_a_worker_beside_it_that_ends_with_it(tmp_path: Path, ending: signal.Signals) -> None:
+    settings = Settings(home=tmp_path)
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    yiwang = str(Path(sys.executable).with_name("yiwang"))
+    server = subprocess.Popen([yiwang, "serve", "--port", str(port)], env=environment(settings) | {"YIWANG_DEV": "1"}, stderr=subprocess.DEVNULL)
+    try:
+        database = Database(settings)
+
+        def workers() -> list[str]:
+            try:
+                with database.read() as session:
+                    return list(session.scalars(sa.select(Heartbeat.worker)))
+            except (YiwangError, sa.exc.DatabaseError):
+                return []
+
+        until(workers)
+        pid = int(workers()[0].rpartition(":")[2])
+        assert psutil.pid_exists(pid)
+        server.send_signal(ending)
+        server.wait(30)
+        until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        database.close()
+    finally:
+        server.kill()
+        server.wait()
