@@ -22,6 +22,7 @@ from serving.cli.audit import app as audit_app
 from serving.cli.audit import store as store_app
 from serving.cli.pour import pour as pour_command
 from serving.cli.progress import Bars
+from serving.cli.provider import app as provider_app
 from serving.cli.sources import app as sources_app
 from serving.cli.staff import app as staff_app
 from serving.cli.worker import worker as worker_command
@@ -31,6 +32,7 @@ app.add_typer(sources_app, name="sources")
 app.add_typer(audit_app, name="audit")
 app.add_typer(store_app, name="store")
 app.add_typer(staff_app, name="staff")
+app.add_typer(provider_app, name="login-provider")
 app.command("worker")(worker_command)
 app.command("pour")(pour_command)
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
