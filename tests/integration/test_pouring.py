@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from models.core.parties.service import find, masked
 from models.core.policy.service import Grant, Principal, policy
 from models.core.processes.engine import Command
 from models.core.processes.service import ROLES, shipped
-from models.core.work.service import Actor, work
+from models.core.work.service import Actor, Work, work
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
@@ -30,6 +31,7 @@ from models.store.operational.tables import CaseFile, Feedback, Party, Task
 from pipelines.pouring.service import pour
 from pipelines.sample.service import write_sample
 from tests.support.city import ENVIRONMENT, UNTIL, YIWANG
+from tests.support.postgres import PASSWORD, Server
 from tests.support.sync import SyncHome
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "operational.sources.yml"
@@ -200,6 +202,71 @@ def test_a_pause_says_when_it_ended_and_a_deemed_acceptance_says_nothing(poured:
         ended = connection.execute("SELECT special_ended_at = ? FROM raw.case_event WHERE case_number = 'PAUSED-1' AND activity_code = 'suspended'", [later]).fetchall()
         accepted = connection.execute("SELECT accepted_at FROM raw.\"case\" WHERE case_number = 'SILENT-1'").fetchall()
     assert ended == [(True,)] and accepted == [(None,)]
+
+
+def handed_in(now: Work, number: str) -> None:
+    case = open_case(now, shipped()["licence"], number, "NONE", limits=Limits("01", 10, "wd", 20, "wd"))
+    act(now, case.id, Command("submit", now.at, ROLES))
+
+
+def there(home: SyncHome, number: str) -> tuple[int, int]:
+    """How many cases, and how many steps, of this number the warehouse has."""
+    (found,) = home.rows("SELECT (SELECT count(*) FROM raw.\"case\" WHERE case_number = ?), (SELECT count(*) FROM raw.case_event WHERE case_number = ?)", number, number)
+    return (found[0], found[1])
+
+
+@pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
+def test_a_case_that_is_committed_late_is_not_lost(poured: Settings, database: Database, tmp_path: Path) -> None:
+    home, at = home_of(poured, tmp_path / "store"), datetime.now(UTC)
+    home.sync(SUBJECTS)
+    with work(database, ANYBODY, at - timedelta(hours=2)) as late:  # further back than look_back: it is the open transaction that is remembered
+        late.session.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        handed_in(late, "LATE-1")
+        with work(database, ANYBODY, at) as prompt:
+            handed_in(prompt, "PROMPT-1")
+        home.sync(SUBJECTS)
+        assert (there(home, "PROMPT-1"), there(home, "LATE-1")) == ((1, 1), (0, 0))
+    home.sync(SUBJECTS)
+    assert there(home, "LATE-1") == (1, 1)
+
+
+def test_a_host_whose_clock_is_ten_minutes_slow_loses_nothing(poured: Settings, database: Database, tmp_path: Path) -> None:
+    home, at = home_of(poured, tmp_path / "store"), datetime.now(UTC)
+    with work(database, ANYBODY, at) as now:
+        handed_in(now, "RIGHT-1")
+    for _ in range(3):  # until the reader stands at that case and remembers nothing from before it
+        home.sync(SUBJECTS)
+    with work(database, ANYBODY, at - timedelta(minutes=10)) as now:
+        handed_in(now, "SLOW-1")
+    counts = {count.subject: count for count in home.sync(SUBJECTS)}
+    assert there(home, "SLOW-1") == (1, 1) and counts["case"].inserted == 1
+    assert sum(count.inserted + count.updated + count.deleted for count in home.sync(SUBJECTS)) == 0, "what is read again is no news"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
+def test_who_may_read_the_views_only_can_synchronise_and_see_no_party(poured: Settings, database: Database, postgres: Server, tmp_path: Path) -> None:
+    views, role = "sync_case, sync_case_event, sync_review, sync_department", f"reader_{uuid.uuid4().hex[:8]}"
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
+        connection.exec_driver_sql(f"GRANT SELECT ON {views} TO {role}")
+    try:
+        home, url = home_of(poured, tmp_path / "store"), postgres.url_of(str(database.url.database), role)
+        content = yaml.safe_load(home.yml.read_text())
+        for source in content["sources"]:
+            source["location"] = url if source.get("kind") == "sql" else source["location"]
+        home.yml.write_text(yaml.safe_dump(content))
+        counts = {count.subject: count for count in home.sync(SUBJECTS)}
+        assert all(counts[subject].inserted > 100 for subject in SUBJECTS)
+        engine = sa.create_engine(sa.engine.make_url(url).set(drivername="postgresql+psycopg"))
+        for table in ("party", "case_file", "feedback"):
+            with pytest.raises(sa.exc.ProgrammingError, match="permission denied"), engine.connect() as connection:
+                connection.exec_driver_sql(f"SELECT * FROM {table}")  # noqa: S608 - names of our own tables
+        engine.dispose()
+    finally:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP OWNED BY {role}")
+            connection.exec_driver_sql(f"DROP ROLE {role}")
 
 
 @pytest.mark.slow
