@@ -12,6 +12,7 @@ from uuid import UUID
 from models.core.access import service as access_service
 from models.core.audit import reading
 from models.core.feedback import service as feedback
+from models.core.feedback.reading import shows_case
 from models.core.organisation import calendar, notices, staff, units, windows
 from models.core.policy.service import Grant, policy
 from models.core.webhooks import service as webhooks
@@ -179,7 +180,7 @@ AREAS: dict[str, Area] = {
     ),
     "reviews": Area(
         "评价", "feedback:read", lambda here, session, paging: feedback.listed(session, here.access, paging, kind="review"),
-        (("办件", _column("case_number")), ("满意度", lambda here, row: {1: "非常满意", 2: "满意", 3: "基本满意", 4: "不满意", 5: "非常不满意"}[row.level]),
+        (("办件", lambda here, row: row.case_number if shows_case(here.access, row) else "（不显示）"), ("满意度", lambda here, row: {1: "非常满意", 2: "满意", 3: "基本满意", 4: "不满意", 5: "非常不满意"}[row.level]),
          ("默认", lambda here, row: "默认" if row.is_default else ""), ("机构", _column("unit_code")), ("时间", _column("given_at")), ("不计入", _column("excluded_reason"))),
         lambda row: str(row.id), None,
         (Form("appeal", "申诉", "feedback:appeal", lambda here, now, v: _none(feedback.appeal(now, here.operations.settings, here.access, UUID(v["id"]), v["reason"])), (_REASON,)),

@@ -46,8 +46,11 @@ CREATE VIEW sync_review AS
 SELECT f.id AS review_id, f.case_number, f.channel_code AS review_channel_code, f.given_at AS reviewed_at,
     CASE WHEN f.follows_id IS NULL THEN 1 ELSE 2 END AS review_round, CAST(f.level AS VARCHAR) AS satisfaction_code, f.region_code, f.unit_code AS department_code,
     f.is_default, f.party_id IS NULL AS is_anonymous, (SELECT max(v.visited_at) FROM visit v WHERE v.feedback_id = f.id) AS visited_at,
-    i.due_on AS rectify_due_on, CASE WHEN i.outcome_code = 'rectified' THEN i.completed_at END AS rectified_at, f.follows_id AS follows_review_id,
-    {later} AS updated_at, f.excluded_at IS NOT NULL AS is_deleted
+    coalesce(i.due_on, (SELECT max(t.due_on) FROM task t WHERE t.case_id = i.id AND t.step IN ('verify', 'simple', 'complex'))) AS rectify_due_on,
+    coalesce((SELECT max(e.occurred_at) FROM case_event e WHERE e.case_id = i.id AND e.activity = 'rectified'),
+        CASE WHEN i.outcome_code IN ('rectified', 'explained') THEN i.completed_at END) AS rectified_at,
+    f.follows_id AS follows_review_id, {later} AS updated_at, (f.excluded_at IS NOT NULL OR (f.is_default AND EXISTS (SELECT 1 FROM feedback a
+        WHERE a.case_id = f.case_id AND a.sequence = f.sequence AND a.kind = 'review' AND NOT a.is_default))) AS is_deleted
 FROM feedback f LEFT JOIN case_file i ON i.id = f.follow_up_id
 WHERE f.kind = 'review'"""
 _DEPARTMENT = """
