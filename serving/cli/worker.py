@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from serving.cli.audit import settings_at
 
@@ -41,7 +42,15 @@ def worker(
     console = Console(stderr=True, highlight=False)
     with settings_at(home) as settings:
         database = Database(settings)
-        upgrade(database)
+        while True:
+            try:
+                upgrade(database)
+                break
+            except YiwangError as error:
+                if once or status or error.code != "YW-STORE-008":
+                    raise
+                console.print(error.message)
+                time.sleep(5)
         if status:
             with database.read() as session:
                 Console().print_json(data=figures(session, datetime.now(UTC)))

@@ -3,6 +3,8 @@
 import http.client
 import socket
 import ssl
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from models.core.webhooks.addresses import Resolver, Target, resolve, target
@@ -32,6 +34,9 @@ class HttpSender:
         """
         goal = target(url, is_private_allowed=self.is_private_allowed, resolver=self.resolver)
         connection = _Pinned(goal)
+        deadline = threading.Timer(_SECONDS, connection.abort)  # time-outs of sockets count from the last byte: a receiver that drips has no end
+        deadline.daemon = True
+        deadline.start()
         try:
             connection.request("POST", goal.path, body, headers | {"user-agent": "yiwang-webhook/1"})
             answer = connection.getresponse()
@@ -40,6 +45,7 @@ class HttpSender:
         except http.client.HTTPException as error:
             raise ConnectionError(type(error).__name__) from error
         finally:
+            deadline.cancel()
             connection.close()
 
 
@@ -49,6 +55,12 @@ class _Pinned(http.client.HTTPConnection):
     def __init__(self, goal: Target) -> None:
         super().__init__(goal.host, goal.port, timeout=_SECONDS)
         self._goal = goal
+
+    def abort(self) -> None:
+        """End it, whatever it waits for."""
+        if self.sock is not None:
+            with suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
 
     def connect(self) -> None:
         """To the address that was judged, whatever the name means by now."""

@@ -7,6 +7,7 @@ by itself. Several workers may run: each part knows how to share. What does not 
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ _SECOND = timedelta(seconds=1)
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _LONGEST_REST = 30.0
+_TURN = 10.0
+"""Seconds for which one webhook is served at a time."""
 
 Job = Callable[[dict[str, Any]], None]
 
@@ -64,19 +67,31 @@ class Worker:
         self._stop = threading.Event()
         self._log = structlog.get_logger("yiwang.worker")
         self._next: dict[str, datetime] = {}
+        self._is_relaying = False
         self._errors: dict[str, str] = {}
         self._started = self.clock()
         self._send = self.send or HttpSender(self.settings.webhook_private)
 
     def run(self) -> None:
         """Rounds until :meth:`stop`; about one a second, at once again while there is more to do."""
-        rest = 0.0
+        rest, relay = 0.0, threading.Thread(target=self._relay_on, daemon=True)
+        self._is_relaying = True  # a receiver that takes its time holds up neither sealing nor the end
+        relay.start()
         while not self._stop.wait(rest):
             try:
                 rest = 0.0 if self.round() else 1.0
             except YiwangError as error:  # the database is away
                 rest = min(max(1.0, rest * 2), _LONGEST_REST)
                 self._log.warning("worker_waits", code=error.code, seconds=rest)
+        relay.join(2)
+
+    def _relay_on(self) -> None:
+        while not self._stop.wait(1.0):
+            try:
+                self._relay(self.clock())
+            except YiwangError as error:
+                self._log.warning("relay_waits", code=error.code)
+                self._stop.wait(5.0)
 
     def stop(self) -> None:
         """End after the part that is under way."""
@@ -109,7 +124,8 @@ class Worker:
         return is_more
 
     def _parts(self) -> Sequence[tuple[str, timedelta, Callable[[datetime], bool]]]:
-        return (("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews), ("webhooks", _SECOND, self._relay), ("jobs", _SECOND, self._work), ("tidy", _DAY, self._tidy))
+        relay = () if self._is_relaying else (("webhooks", _SECOND, self._relay),)
+        return (*relay, ("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews), ("jobs", _SECOND, self._work), ("tidy", _DAY, self._tidy))
 
     def _seal(self, at: datetime) -> bool:
         page = 200
@@ -127,10 +143,21 @@ class Worker:
         return settle_reviews(self.database, self.settings, at, page) == page or settle_appeals(self.database, self.settings, at) > 0
 
     def _relay(self, at: datetime) -> bool:
+        """Each webhook for ten seconds at most, so that the slow one does not keep the others waiting; errors of one are its own."""
         for webhook_id in webhooks.due(self.database, at):
+            until = time.monotonic() + _TURN
+
+            def is_over(until: float = until) -> bool:
+                return self._stop.is_set() or time.monotonic() > until
+
             if self._stop.is_set():
-                return False
-            webhooks.deliver(self.database, self.crypto, self.settings, webhook_id, self.clock(), self._send)
+                break
+            try:
+                webhooks.deliver(self.database, self.crypto, self.settings, webhook_id, self.clock(), self._send, is_over)
+            except Exception as error:
+                if isinstance(error, YiwangError) and error.code == "YW-STORE-008":
+                    raise
+                self._log.error("webhook_failed", webhook_id=str(webhook_id), error=error.code if isinstance(error, YiwangError) else type(error).__name__)
         return False
 
     def _work(self, at: datetime) -> bool:
@@ -162,10 +189,13 @@ class Worker:
                 self._log.warning("lease_not_renewed", job_id=str(taken.id), code=error.code)
 
     def _tidy(self, at: datetime) -> bool:
-        prune_outbox(self.database, at - timedelta(days=self.settings.keep_messages_days))
+        page, messages = 10_000, at - timedelta(days=self.settings.keep_messages_days)
+        while not self._stop.is_set() and prune_outbox(self.database, messages, page) == page:
+            pass
+        while not self._stop.is_set() and jobs.prune(self.database, messages, page) == page:
+            pass
         prune_answers(self.database, at - timedelta(days=self.settings.keep_answers_days))
         prune_access(self.database, at)
-        jobs.prune(self.database, at - timedelta(days=self.settings.keep_messages_days))
         return False
 
     def _beat(self) -> None:

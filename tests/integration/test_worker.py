@@ -212,7 +212,7 @@ def test_a_webhook_that_fails_holds_back_itself_only_and_is_switched_off_in_the_
 
 INSIDE = [
     "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "255.255.255.255", "198.18.0.1",  # noqa: S104
-    "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1", "nonsense",
+    "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1", "nonsense", "::7f00:1", "::a00:1", "fec0::1", "64:ff9b:1::7f00:1", "64:ff9b::808:808", "::ffff:0:7f00:1", "2001:0:5ef5:79fd::1", "192.88.99.1",
 ]  # fmt: skip
 
 
@@ -250,6 +250,51 @@ def test_the_connection_goes_to_the_address_that_was_judged(hears: Receiver) -> 
     url = hears.url.replace("127.0.0.1", "receiver.example")
     assert sender(url, b"{}", {"yiwang-event-id": "1"}) == 204
     assert asked == ["receiver.example"] and hears.requests[0][0]["host"].startswith("receiver.example:")
+
+
+def test_a_receiver_that_drips_is_left_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without end it says that it will go on; time-outs of sockets would never fire."""
+    monkeypatch.setattr("serving.worker.sending._SECONDS", 1)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                while not over.wait(0.05):
+                    try:
+                        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        with pytest.raises(OSError):
+            SEND(f"http://127.0.0.1:{listening.getsockname()[1]}/", b"{}", {})
+        thread.join(10)
+        over.set()
+        assert not thread.is_alive(), "the sender hung up"
+
+
+def test_a_webhook_whose_name_cannot_be_asked_for_holds_back_nobody_and_counts(database: Database, database_settings: Settings, hears: Receiver) -> None:
+    bad, _ = hook(database, database_settings, f"http://{'x' * 70}.example/"), hook(database, database_settings, hears.url)
+    announce(database, 2)
+    worker = Worker(database_settings, database, provider(database_settings), send=SEND, clock=lambda: AT, name="w1")
+    worker.round()
+    assert len(hears.heard) == 2
+    with database.read() as session:
+        assert session.get_one(Webhook, bad.id).failures == 1
+
+
+def test_a_receiver_that_works_most_of_the_time_is_never_switched_off(database: Database, database_settings: Settings, hears: Receiver) -> None:
+    made, crypto = hook(database, database_settings, hears.url), provider(database_settings)
+    for day in range(6):
+        announce(database, 3)
+        hears.answers = [204, 429]
+        service.deliver(database, crypto, database_settings, made.id, AT + timedelta(days=day), SEND)
+    with database.read() as session:
+        found = session.get_one(Webhook, made.id)
+        assert found.is_active and found.failures == 1
 
 
 def test_a_round_does_every_part_and_one_that_fails_stops_no_other(database: Database, database_settings: Settings) -> None:

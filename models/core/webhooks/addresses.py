@@ -14,9 +14,10 @@ from models.domain.errors import YiwangError
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Host name and port → its addresses."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_SHARED = ipaddress.ip_network("100.64.0.0/10")
-"""Carrier-grade NAT (RFC 6598), which ``is_global`` leaves to the reader."""
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that hosts of the open internet have."""
+_NOT_HOSTS = (ipaddress.ip_network("100.64.0.0/10"), ipaddress.ip_network("192.88.99.0/24"))
+"""Carrier-grade NAT (RFC 6598) and relays to IPv6 (RFC 7526), which ``is_global`` leaves to the reader."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def target(url: str, *, is_private_allowed: bool, resolver: Resolver = resolve) 
     host, port = parts.hostname or "", parts.port or (443 if is_secure else 80)
     try:
         addresses = list(resolver(host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is too long
         raise YiwangError("YW-WEBHOOK-001", detail=f"找不到主机 {host}") from error
     if not addresses:
         raise YiwangError("YW-WEBHOOK-001", detail=f"找不到主机 {host}")
@@ -101,11 +102,9 @@ def is_public(address: str) -> bool:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    inner: ipaddress.IPv4Address | None = None
     if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-    if inner is not None:
-        return is_public(str(inner))
-    return found.is_global and not found.is_multicast and not (found.version == 4 and found in _SHARED)
+        if found.ipv4_mapped is not None:
+            return is_public(str(found.ipv4_mapped))
+        if found not in _UNICAST or found.sixtofour is not None or found.teredo is not None:
+            return False  # other spellings of IPv4 addresses, tunnels, NAT64, what is local
+    return found.is_global and not found.is_multicast and not (found.version == 4 and any(found in network for network in _NOT_HOSTS))

@@ -7,7 +7,7 @@ identifiers; who wants to know more asks the API, with its own rights.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -145,10 +145,10 @@ def due(database: Database, at: datetime) -> list[UUID]:
         return list(session.scalars(query.order_by(Webhook.id)))
 
 
-def deliver(database: Database, crypto: CryptoProvider, settings: Settings, webhook_id: UUID, at: datetime, send: Sender) -> int:
+def deliver(database: Database, crypto: CryptoProvider, settings: Settings, webhook_id: UUID, at: datetime, send: Sender, is_over: Callable[[], bool] = lambda: False) -> int:
     """Tell one webhook what it has not heard yet, until nothing is left or a delivery fails.
 
-    No transaction is open while the receiver is spoken to. After a failure it is tried again, each time after twice the wait; after
+    No transaction is open while the receiver is spoken to. It ends early where ``is_over`` says so. After a failure it is tried again, each time after twice the wait; after
     ``webhook_days`` without success the webhook is switched off, which the audit says.
 
     Returns:
@@ -161,11 +161,13 @@ def deliver(database: Database, crypto: CryptoProvider, settings: Settings, webh
         url, topics, secret = found.url, set(found.topics), crypto.decrypt(found.secret, _place(webhook_id))
     count = 0
     for message in outbox.read(database, _consumer(webhook_id), _PAGE):
+        if is_over():
+            break
         if topics and message.topic not in topics:
             outbox.done(database, _consumer(webhook_id), message, at)
             continue
         if (fault := _tell(message, url, secret, at, send)) is not None:
-            _failed(database, settings, webhook_id, at, fault)
+            _failed(database, settings, webhook_id, at, fault, is_first=count > 0)
             return count
         outbox.done(database, _consumer(webhook_id), message, at)
         count += 1
@@ -196,16 +198,18 @@ def _tell(message: Message, url: str, secret: str, at: datetime, send: Sender) -
         status = send(url, body, headers)
     except YiwangError as error:
         return error.code
-    except OSError as error:
+    except Exception as error:  # whatever goes wrong with one receiver is its own and counts
         return type(error).__name__
     return None if 200 <= status < 300 else f"HTTP {status}"
 
 
-def _failed(database: Database, settings: Settings, webhook_id: UUID, at: datetime, fault: str) -> None:
+def _failed(database: Database, settings: Settings, webhook_id: UUID, at: datetime, fault: str, *, is_first: bool) -> None:
     with work(database, RELAY, at) as now:
         found = now.session.get(Webhook, webhook_id, with_for_update=True)
         if found is None:
             return
+        if is_first:  # what was delivered just before ends the row of failures
+            found.failures, found.failing_since = 0, None
         found.failures, found.last_error, found.failing_since = found.failures + 1, fault, found.failing_since or at
         found.retry_at = at + wait(found.failures)
         if at - found.failing_since >= timedelta(days=settings.webhook_days):
