@@ -1,5 +1,6 @@
 """The sample city in the operational store, on both databases, and the sync that reads it: the same records, then only what is new."""
 
+import json
 import os
 import shutil
 import signal
@@ -286,3 +287,42 @@ def test_a_run_on_the_store_gives_the_scores_of_the_run_on_the_files(poured: Set
         assert done.returncode == 0, done.stdout + done.stderr
     for table in ("mart_department_day", "score_indicator_month", "score_department_month", "mart_case_timeliness", "mart_review_summary", "mart_channel_month"):
         assert figures(by_store.settings.home, table) == figures(by_files, table), table
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database_settings", ["sqlite"], indirect=True)
+def test_a_case_and_a_bad_review_entered_here_are_in_the_next_score(poured: Settings, database: Database, tmp_path: Path) -> None:
+    home, crypto = home_of(poured, tmp_path / "store").settings.home, provider(poured)
+    shutil.copy(tmp_path / "store" / "sources.yml", home / "sources.yml")
+
+    def satisfied(unit: str) -> tuple[Any, ...]:
+        """Run, then satisfied of all reviews, and the cases of the unit."""
+        done = subprocess.run([YIWANG, "run", "--home", str(home)], capture_output=True, text=True, check=False, env=os.environ | ENVIRONMENT)
+        assert done.returncode == 0, done.stdout + done.stderr
+        newest = json.loads((home / "snapshots" / "current.json").read_text())
+        with duckdb.connect(str(home / "snapshots" / newest["file"]), read_only=True) as connection:
+            query = "SELECT numerator, denominator, score FROM marts.score_indicator_month WHERE department_code = ? AND indicator_code = 'M18' AND month = DATE '2026-06-01'"
+            (rated,) = connection.execute(query, [unit]).fetchall()
+            (cases,) = connection.execute("SELECT count(*) FROM marts.fct_case WHERE department_code = ?", [unit]).fetchall()
+        return (*rated, *cases)
+
+    with database.read() as session:
+        june = sa.and_(Feedback.given_at >= datetime(2026, 6, 1, tzinfo=UTC), Feedback.kind == "review", sa.not_(Feedback.is_default))
+        most = sa.select(CaseFile.unit_code).join(Feedback, Feedback.case_id == CaseFile.id).where(june).group_by(CaseFile.unit_code)
+        unit = session.scalars(most.order_by(sa.func.count().desc(), CaseFile.unit_code).limit(1)).one()  # one that has reviews enough for a score
+        last = session.scalars(sa.select(CaseFile).where(CaseFile.unit_code == unit, CaseFile.applicant_id.is_not(None)).order_by(CaseFile.id.desc()).limit(1)).one()
+        at = session.scalars(sa.select(sa.func.max(CaseFile.updated_at))).one() + timedelta(seconds=1)
+    before = satisfied(last.unit_code)
+    with work(database, ANYBODY, at) as now:
+        matter = {"code": last.matter_code, "version": last.matter_version, "name": last.matter_name}
+        case = open_case(
+            now, shipped()["licence"], "NEW-1", last.unit_code, limits=Limits("01", 10, "wd", 20, "wd"), matter=matter, applicant_id=last.applicant_id,
+            channel_code="2", region_code=last.region_code,
+        )  # fmt: skip
+        for action in ("submit", "pass", "accept", "handle", "review", "grant"):
+            act(now, case.id, Command(action, at, ROLES))
+        access = policy().access(Principal("me", frozenset({Grant("applicant")}), last.applicant_id), "feedback:give")
+        review(now, crypto, poured, access, case.id, 6, NewReview(5, "mobile"))
+    after = satisfied(last.unit_code)
+    assert (after[0], after[1], after[3]) == (before[0], before[1] + 1, before[3] + 1)
+    assert after[2] < before[2], "one bad review more, a lower score"

@@ -88,7 +88,7 @@ def move(now: Work, access: Access, code: str, version: int, parent_code: str | 
     old, new = unit.path, f"{parent.path if parent else '/'}{code}/"
     unit.parent_code, unit.path, unit.updated_at = parent_code, new, now.at
     now.session.flush()
-    moving = sa.update(Unit).where(Unit.path.startswith(old, autoescape=True), Unit.code != code)
+    moving = sa.update(Unit).where(sa.func.substr(Unit.path, 1, len(old)) == old, Unit.code != code)  # not LIKE, which on SQLite ignores case
     now.session.execute(moving.values(path=sa.literal(new) + sa.func.substr(Unit.path, len(old) + 1)), execution_options={"synchronize_session": False})
     now.record("unit.moved", f"unit:{code}", parent=parent_code)
     return unit

@@ -95,7 +95,7 @@ class Access:
             reached.append(unit.in_(sorted(self.units)))
         if unit is not None and self.trees:
             top = aliased(Unit)
-            reached.append(unit.in_(sa.select(Unit.code).join(top, sa.and_(top.code.in_(sorted(self.trees)), Unit.path.startswith(top.path)))))
+            reached.append(unit.in_(sa.select(Unit.code).join(top, sa.and_(top.code.in_(sorted(self.trees)), sa.func.substr(Unit.path, 1, sa.func.length(top.path)) == top.path))))
         if self.is_own and self.principal.party_id is not None:
             reached += [party == self.principal.party_id for party in parties]
         return sa.or_(*reached) if reached else sa.false()
