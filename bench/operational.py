@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.load.client import Connections, Sample, open_loop
-from bench.load.town import MIX, settle_in
+from bench.load.town import MIX, Town, settle_in
 from bench.pipeline import machine
 from models.domain.settings import Settings
 from pipelines.pouring.service import pour
@@ -72,9 +72,9 @@ def measure(settings: Settings, load: Load, console: Console, watched: dict[str,
     console.print(f"处理器（核）：{processors}，压力机 {mine / wall:.2f}；{len(town.desks)} 个系统、{load.connections} 条连接；出错 {town.wrong or '无'}")
 
 
-async def _again(town: object, load: Load) -> list[Sample]:
-    town.connections = Connections(town.connections.port, load.connections)  # type: ignore[attr-defined]  # connections belong to a loop
-    return await open_loop(load.rate, load.seconds, 2, town.ask)  # type: ignore[attr-defined]
+async def _again(town: Town, load: Load) -> list[Sample]:
+    town.connections = Connections(town.connections.port, load.connections)  # connections belong to a loop
+    return await open_loop(load.rate, load.seconds, 2, town.ask)
 
 
 async def _bare(port: int, cases: Sequence[object], load: Load) -> list[Sample]:

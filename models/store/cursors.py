@@ -5,8 +5,6 @@ in the snapshot's file. The token is opaque and checked, not secret: it grants n
 and its values only ever become bound parameters.
 """
 
-import base64
-import binascii
 import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,8 +13,9 @@ from typing import Any
 import orjson
 
 from models.domain.errors import YiwangError
+from models.store.tokens import token_of, values_of
 
-_CHECK = 6
+_KIND = "cursor"
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class Cursor:
 
     def token(self) -> str:
         """The cursor as URL-safe text."""
-        body = orjson.dumps([self.file, self.question, self.value, self.row])
-        return base64.urlsafe_b64encode(_check(body) + body).rstrip(b"=").decode()
+        return token_of([self.file, self.question, self.value, self.row], _KIND)
 
     @classmethod
     def parse(cls, token: str) -> "Cursor":
@@ -47,14 +45,9 @@ class Cursor:
         Raises:
             YiwangError: YW-STORE-006 when the token is not one of ours or was changed.
         """
-        try:
-            raw = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-            check, body = raw[:_CHECK], raw[_CHECK:]
-            file, question, value, row = orjson.loads(body)
-        except (binascii.Error, ValueError, TypeError) as error:
-            raise YiwangError("YW-STORE-006", detail="内容不完整") from error
-        whole = isinstance(file, str) and isinstance(question, str) and isinstance(value, str | None) and type(row) is int
-        if check != _check(body) or not whole:
+        values = values_of(token, _KIND)
+        file, question, value, row = values if len(values) == 4 else (None,) * 4
+        if not (isinstance(file, str) and isinstance(question, str) and isinstance(value, str | None) and type(row) is int):
             raise YiwangError("YW-STORE-006", detail="内容不完整")
         return cls(file, question, value, row)
 
@@ -67,7 +60,3 @@ def question_of(resource: str, filters: dict[str, Any], sort: str) -> str:
 def text_of(value: Any) -> str | None:
     """A sort value as text that DuckDB casts back to the same value."""
     return value.isoformat() if isinstance(value, date | datetime) else None if value is None else str(value)
-
-
-def _check(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_CHECK, person=b"yiwang-cursor").digest()

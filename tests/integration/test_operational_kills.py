@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from models.core.audit.service import heads_of, seal, verify
 from models.core.cases.service import load
 from models.core.crypto.service import provider
+from models.core.processes.engine import Command
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.tables import Audit, CaseEvent, CaseFile, Outbox, Task
@@ -75,8 +76,6 @@ def examine(settings: Settings, clients: list[Client]) -> None:
             _, state, engine = load(session, case_id)
             replayed = engine.new(case.is_commitment)
             for event in events.get(case_id, []):
-                from models.core.processes.engine import Command
-
                 replayed = engine.apply(replayed, Command(event.action, event.occurred_at, engine.process.roles)).state  # type: ignore[arg-type]
             assert replayed == state
             assert {step for key, step in tasks if key == case_id} == state.marking.open_steps and all(count == 1 for count in tasks.values())

@@ -62,6 +62,16 @@ def test_a_job_is_there_when_its_work_is_and_not_otherwise(database: Database) -
     assert enqueue(database, key="same") is not None, "nothing waits under the key any more"
 
 
+def test_of_many_who_want_the_same_done_one_enqueues_and_none_fails(database: Database) -> None:
+    made: list[UUID | None] = []
+    threads = [threading.Thread(target=lambda: made.append(enqueue(database, key="once"))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 6 and len([each for each in made if each is not None]) == 1
+
+
 def test_a_job_of_a_worker_that_is_gone_comes_back_and_its_late_word_counts_for_nothing(database: Database) -> None:
     job = enqueue(database)
     lost = jobs.take(database, "w1", AT, ["noted"])

@@ -22,11 +22,10 @@ from models.core.work.service import work
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.migration import upgrade
-from tests.support.operational_api import LICENCE, MATTER, ROLES, SETTER_UP, set_up
+from tests.support.operational_api import MATTER, ROLES, SETTER_UP, set_up
 
 YIWANG = str(Path(sys.executable).with_name("yiwang"))
 LIFE = ("submit", "pass", "accept", "handle", "review", "grant", "issue", "deliver")
-assert LICENCE
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:

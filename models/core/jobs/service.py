@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from models.core.work.service import Work
@@ -59,15 +60,10 @@ def enqueue(now: Work, kind: str, payload: Mapping[str, Any], *, key: str | None
     Returns:
         The job; None where one with the key waits already.
     """
-    if key is not None and now.session.scalar(sa.select(Job.id).where(Job.kind == kind, Job.key == key, Job.ended_at.is_(None))) is not None:
-        return None
-    job_id = now.new_id()
-    now.session.add(Job(
-        id=job_id, kind=kind, key=key, payload=dict(payload), priority=priority, due_at=due_at or now.at, attempts=0, leased_by=None, leased_until=None,
-        error=None, ended_at=None, outcome=None, created_at=now.at,
-    ))  # fmt: skip
-    now.session.flush()
-    return job_id
+    insert = postgresql.insert if now.is_postgresql else sqlite.insert
+    new = insert(Job).values(id=now.new_id(), kind=kind, key=key, payload=dict(payload), priority=priority, due_at=due_at or now.at, attempts=0, created_at=now.at)
+    waits = new.on_conflict_do_nothing(index_elements=[Job.kind, Job.key], index_where=Job.ended_at.is_(None))
+    return now.session.scalar(waits.returning(Job.id))  # of two at once the second waits for the first and makes none
 
 
 def take(database: Database, worker: str, at: datetime, kinds: list[str]) -> Taken | None:

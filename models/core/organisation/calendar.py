@@ -6,6 +6,7 @@ that are over cannot be decided any more.
 
 from collections.abc import Sequence
 from datetime import date
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -19,13 +20,13 @@ from models.store.operational.tables import CalendarDay
 _KEPT: dict[tuple[int, str], WorkCalendar] = {}
 
 
-def decide(now: Work, day: date, is_working: bool, reason: str) -> CalendarDay:
+def decide(now: Work, day: date, is_working: bool, reason: str, zone: str = "Asia/Shanghai") -> CalendarDay:
     """Say that a day is a working day or a rest day.
 
     Raises:
         YiwangError: YW-ORG-001 for a day that is over: what depended on it is settled.
     """
-    if day < now.at.date():
+    if day < now.at.astimezone(ZoneInfo(zone)).date():
         raise YiwangError("YW-ORG-001", detail=f"{day} 已过去，依它计算的期限已经生效，不能再改")
     last = now.session.scalar(sa.select(sa.func.max(CalendarDay.number)).where(CalendarDay.day == day)) or 0
     made = CalendarDay(day=day, number=last + 1, is_working=is_working, reason=reason.strip(), decided_by=now.actor.name, created_at=now.at)
@@ -36,7 +37,7 @@ def decide(now: Work, day: date, is_working: bool, reason: str) -> CalendarDay:
     return made
 
 
-def publish_year(now: Work, year: int, rest_days: Sequence[date], working_days: Sequence[date], reason: str) -> int:
+def publish_year(now: Work, year: int, rest_days: Sequence[date], working_days: Sequence[date], reason: str, zone: str = "Asia/Shanghai") -> int:
     """Enter a year as the State Council's notice sets it: its festivals, and the weekend days on which people work.
 
     Args:
@@ -45,6 +46,7 @@ def publish_year(now: Work, year: int, rest_days: Sequence[date], working_days: 
         rest_days: Festival days, weekends among them or not.
         working_days: Make-up working days 调休上班.
         reason: The notice, with its number.
+        zone: Zone of days.
 
     Returns:
         Number of days decided.
@@ -60,7 +62,7 @@ def publish_year(now: Work, year: int, rest_days: Sequence[date], working_days: 
     end = date(year, 12, 31)
     days = {end: known.is_working(end)} | dict.fromkeys(rest_days, False) | dict.fromkeys(working_days, True)
     for day in sorted(days):
-        decide(now, day, days[day], reason)
+        decide(now, day, days[day], reason, zone)
     return len(days)
 
 

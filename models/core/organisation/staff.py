@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from models.core.crypto.types import CryptoProvider, Place
+from models.core.organisation.units import in_use, one_at_a_time
 from models.core.policy.service import EVERYWHERE, Access, Grant, Principal, policy
 from models.core.work.service import Work
 from models.domain.errors import YiwangError
@@ -77,7 +78,7 @@ def add(now: Work, crypto: CryptoProvider, account: str, name: str, unit_code: s
     """
     if staff_by_account(now.session, account) is not None:
         raise YiwangError("YW-ORG-001", detail=f"账号 {account} 已属于另一人")
-    _unit(now.session, unit_code)
+    in_use(now, unit_code)
     made = Staff(id=now.new_id(), account=account, name=name.strip(), unit_code=unit_code, created_at=now.at, updated_at=now.at)
     made.phone = crypto.encrypt(phone, _place(made.id)) if phone else None
     now.session.add(made)
@@ -99,7 +100,7 @@ def change(
     if name is not None:
         row.name = name.strip()
     if unit_code is not None:
-        _unit(now.session, unit_code)
+        in_use(now, unit_code)
         row.unit_code = unit_code
     if phone is not None:
         row.phone = crypto.encrypt(phone, _place(row.id))
@@ -141,7 +142,7 @@ def grant(now: Work, staff_id: UUID, role: str, unit_code: str = EVERYWHERE, val
     if (rules[role].of == "platform") != (unit_code == EVERYWHERE):
         raise YiwangError("YW-ORG-001", detail=f"“{rules[role].title}”{'不按机构授予' if rules[role].of == 'platform' else '须写明机构'}")
     if unit_code != EVERYWHERE:
-        _unit(now.session, unit_code)
+        in_use(now, unit_code)
     if now.actor.name == f"staff:{staff_id}":
         raise YiwangError("YW-ORG-001", detail="不能给自己授予角色")
     person = now.session.scalars(sa.select(Staff).where(Staff.id == staff_id).with_for_update()).one_or_none()
@@ -150,6 +151,8 @@ def grant(now: Work, staff_id: UUID, role: str, unit_code: str = EVERYWHERE, val
     held = grants_of(now.session, staff_id, now.at)
     if others := policy().conflicts([each.role for each in held], role):
         raise YiwangError("YW-POLICY-002", role=rules[role].title, others="、".join(rules[other].title for other in others))
+    if any((each.role, each.unit_code) == (role, unit_code) for each in held):
+        raise YiwangError("YW-ORG-001", detail=f"已经有“{rules[role].title}”")
     made = StaffGrant(
         id=now.new_id(), staff_id=staff_id, role=role, unit_code=unit_code, valid_from=now.at, valid_to=valid_to, given_by=now.actor.name, created_at=now.at
     )  # fmt: skip
@@ -214,6 +217,7 @@ def bootstrap(now: Work, crypto: CryptoProvider, account: str, name: str, unit_c
     """
     if role not in ADMINISTRATORS:
         raise YiwangError("YW-ORG-001", detail=f"命令行只能设置首位 {'、'.join(ADMINISTRATORS)}，其余由安全管理员授予")
+    one_at_a_time(now)
     holder = sa.select(StaffGrant.id).where(StaffGrant.role == role, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > now.at))
     if now.session.scalar(holder.limit(1)) is not None:
         raise YiwangError("YW-ORG-001", detail=f"已有“{policy().roles[role].title}”，请由安全管理员授予")
@@ -223,12 +227,6 @@ def bootstrap(now: Work, crypto: CryptoProvider, account: str, name: str, unit_c
     person = staff_by_account(now.session, account) or add(now, crypto, account, name, unit_code)
     grant(now, person.id, role)
     return person
-
-
-def _unit(session: Session, code: str) -> None:
-    unit = session.get(Unit, code)
-    if unit is None or unit.deleted_at is not None:
-        raise YiwangError("YW-STORE-011", what="机构", key=code)
 
 
 def _seen(now: Work, access: Access, staff_id: UUID, version: int) -> Staff:

@@ -12,7 +12,7 @@ from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import Jurisdiction, Staff, Task, Unit, Window
+from models.store.operational.tables import Jurisdiction, Staff, StaffGrant, Task, Unit, Window
 
 ALL_MATTERS = "*"
 
@@ -27,13 +27,14 @@ def listed(session: Session, access: Access, paging: Paging, *, parent_code: str
     return page(session, query, [Unit.code], paging)
 
 
-def get(session: Session, access: Access, code: str) -> Unit:
+def get(session: Session, access: Access, code: str, *, is_locked: bool = False) -> Unit:
     """A unit in use.
 
     Raises:
         YiwangError: YW-STORE-011 where there is none in reach.
     """
-    found = session.scalars(sa.select(Unit).where(Unit.code == code, Unit.deleted_at.is_(None), access.rows(Unit.code))).one_or_none()
+    query = sa.select(Unit).where(Unit.code == code, Unit.deleted_at.is_(None), access.rows(Unit.code))
+    found = session.scalars(query.with_for_update() if is_locked else query).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="机构", key=code)
     return found
@@ -45,6 +46,7 @@ def create(now: Work, access: Access, code: str, name: str, kind: str, parent_co
     Raises:
         YiwangError: YW-ORG-001 where the code is taken; YW-STORE-011 where the parent is not there.
     """
+    one_at_a_time(now)
     if now.session.get(Unit, code) is not None:
         raise YiwangError("YW-ORG-001", detail=f"机构代码 {code} 已使用过，请换一个")
     parent = get(now.session, access, parent_code) if parent_code else None
@@ -80,7 +82,7 @@ def move(now: Work, access: Access, code: str, version: int, parent_code: str | 
     Raises:
         YiwangError: YW-ORG-001 where the new parent is the unit itself or stands below it; as :func:`change`.
     """
-    _one_at_a_time(now)
+    one_at_a_time(now)
     unit = _seen(now, access, code, version)
     parent = get(now.session, access, parent_code) if parent_code else None
     if parent is not None and parent.path.startswith(unit.path):
@@ -98,14 +100,16 @@ def retire(now: Work, access: Access, code: str, version: int, reason: str) -> U
     """Take a unit out of use; what was done in its name stays.
 
     Raises:
-        YiwangError: YW-ORG-001 while it has something to do, people, windows or units below it; as :func:`change`.
+        YiwangError: YW-ORG-001 while it has something to do, people, roles, regions, windows or units below it; as :func:`change`.
     """
-    _one_at_a_time(now)
+    one_at_a_time(now)
     unit = _seen(now, access, code, version)
     standing: dict[str, sa.Select[tuple[Any]]] = {
         "下级机构": sa.select(Unit.code).where(Unit.parent_code == code, Unit.deleted_at.is_(None)),
         "人员": sa.select(Staff.id).where(Staff.unit_code == code, Staff.left_at.is_(None)),
         "窗口": sa.select(Window.code).where(Window.unit_code == code, Window.deleted_at.is_(None)),
+        "授予的角色": sa.select(StaffGrant.id).where(StaffGrant.unit_code == code, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > now.at)),
+        "辖区": sa.select(Jurisdiction.id).where(Jurisdiction.unit_code == code, sa.or_(Jurisdiction.valid_to.is_(None), Jurisdiction.valid_to > now.at.date())),
         "未办完的待办": sa.select(Task.id).where(Task.unit_code == code, Task.closed_at.is_(None)),
     }
     if left := [what for what, query in standing.items() if now.session.execute(query.limit(1)).first() is not None]:
@@ -122,10 +126,8 @@ def claim_region(now: Work, unit_code: str, region_code: str, matter_code: str, 
     Raises:
         YiwangError: YW-ORG-001 where another unit does at the same time; YW-STORE-011 where the unit is not there.
     """
-    _one_at_a_time(now)
-    unit = now.session.get(Unit, unit_code)
-    if unit is None or unit.deleted_at is not None:
-        raise YiwangError("YW-STORE-011", what="机构", key=unit_code)
+    one_at_a_time(now)
+    in_use(now, unit_code)
     if valid_to is not None and valid_to <= valid_from:
         raise YiwangError("YW-ORG-001", detail="辖区的失效日期应晚于生效日期")
     overlapping = sa.select(Jurisdiction.unit_code).where(
@@ -157,6 +159,8 @@ def end_jurisdiction(now: Work, jurisdiction_id: UUID, version: int, valid_to: d
         raise YiwangError("YW-STORE-010")
     if valid_to <= found.valid_from:
         raise YiwangError("YW-ORG-001", detail="辖区的失效日期应晚于生效日期")
+    if found.valid_to is not None and valid_to > found.valid_to:
+        raise YiwangError("YW-ORG-001", detail="辖区只能提前终止；要延长请另行确定")
     found.valid_to = valid_to
     now.session.flush()
     now.record("jurisdiction.ended", f"unit:{found.unit_code}", region=found.region_code, matter=found.matter_code)
@@ -185,7 +189,7 @@ def unit_for(session: Session, matter_code: str, region_codes: list[str], day: d
     Returns:
         Its code: of the nearest region, there of the matter itself before all matters; None where nobody does.
     """
-    query = sa.select(Jurisdiction).where(
+    query = sa.select(Jurisdiction).join(Unit, sa.and_(Unit.code == Jurisdiction.unit_code, Unit.deleted_at.is_(None))).where(
         Jurisdiction.region_code.in_(region_codes), Jurisdiction.matter_code.in_((matter_code, ALL_MATTERS)), Jurisdiction.valid_from <= day,
         sa.or_(Jurisdiction.valid_to.is_(None), Jurisdiction.valid_to > day),
     )  # fmt: skip
@@ -194,13 +198,25 @@ def unit_for(session: Session, matter_code: str, region_codes: list[str], day: d
 
 
 def _seen(now: Work, access: Access, code: str, version: int) -> Unit:
-    unit = get(now.session, access, code)
+    unit = get(now.session, access, code, is_locked=True)  # nobody joins it meanwhile (``in_use``)
     if unit.version != version:
         raise YiwangError("YW-STORE-010")
     return unit
 
 
-def _one_at_a_time(now: Work) -> None:
+def in_use(now: Work, code: str) -> Unit:
+    """A unit that somebody or something is about to belong to: it is not retired before this unit of work ends.
+
+    Raises:
+        YiwangError: YW-STORE-011 where it is not there, or retired.
+    """
+    found = now.session.scalars(sa.select(Unit).where(Unit.code == code, Unit.deleted_at.is_(None)).with_for_update(read=True)).one_or_none()
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="机构", key=code)
+    return found
+
+
+def one_at_a_time(now: Work) -> None:
     """Changes of the tree wait for one another, or two moves could make a circle, two claims overlap (SQLite has one writer anyway)."""
     if now.is_postgresql:
         now.session.execute(sa.text("SELECT pg_advisory_xact_lock(7316429)"))

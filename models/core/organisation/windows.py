@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from datetime import date
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from models.core.organisation.calendar import calendar
+from models.core.organisation.units import in_use
 from models.core.policy.service import Access
 from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import Appointment, Party, Unit, Window
+from models.store.operational.tables import Appointment, Party, Window
 
 _NEXT = {"booked": ("called", "cancelled", "missed"), "called": ("served", "missed")}
 _CANCELLED = "cancelled"
@@ -25,13 +27,16 @@ def listed(session: Session, access: Access, paging: Paging, *, unit_code: str |
     return page(session, query if unit_code is None else query.where(Window.unit_code == unit_code), [Window.code], paging)
 
 
-def get(session: Session, code: str) -> Window:
+def get(session: Session, code: str, *, is_shared: bool = False, is_locked: bool = False) -> Window:
     """A window in use.
 
     Raises:
         YiwangError: YW-STORE-011 where there is none.
     """
-    found = session.scalars(sa.select(Window).where(Window.code == code, Window.deleted_at.is_(None))).one_or_none()
+    query = sa.select(Window).where(Window.code == code, Window.deleted_at.is_(None))
+    if is_shared or is_locked:  # bookings share it, retirement has it alone: neither passes the other by
+        query = query.with_for_update(read=is_shared)
+    found = session.scalars(query).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="窗口", key=code)
     return found
@@ -45,9 +50,7 @@ def create(now: Work, code: str, name: str, unit_code: str, place: str | None, o
     """
     if now.session.get(Window, code) is not None:
         raise YiwangError("YW-ORG-001", detail=f"窗口代码 {code} 已使用过，请换一个")
-    unit = now.session.get(Unit, unit_code)
-    if unit is None or unit.deleted_at is not None:
-        raise YiwangError("YW-STORE-011", what="机构", key=unit_code)
+    in_use(now, unit_code)
     made = Window(
         code=code, name=name.strip(), unit_code=unit_code, place=place, opens=sorted(set(opens)), capacity=capacity, created_at=now.at, updated_at=now.at
     )  # fmt: skip
@@ -83,7 +86,7 @@ def retire(now: Work, code: str, version: int, reason: str) -> Window:
     Raises:
         YiwangError: YW-STORE-011, YW-STORE-010; YW-ORG-001 while people are booked.
     """
-    window = get(now.session, code)
+    window = get(now.session, code, is_locked=True)
     if window.version != version:
         raise YiwangError("YW-STORE-010")
     if now.session.scalar(sa.select(Appointment.id).where(Appointment.window_code == code, Appointment.state.in_(("booked", "called"))).limit(1)):
@@ -94,7 +97,7 @@ def retire(now: Work, code: str, version: int, reason: str) -> Window:
     return window
 
 
-def book(now: Work, access: Access, window_code: str, day: date, slot: str, today: date, *, party_id: UUID | None = None, matter_code: str | None = None) -> Appointment:
+def book(now: Work, access: Access, window_code: str, day: date, slot: str, *, zone: str = "Asia/Shanghai", party_id: UUID | None = None, matter_code: str | None = None) -> Appointment:
     """A place in a slot, for oneself or, by a clerk of the window's unit, for a party.
 
     Places have numbers and a unique index: of many at once for the last place one gets it, the others are told that it is taken.
@@ -103,15 +106,18 @@ def book(now: Work, access: Access, window_code: str, day: date, slot: str, toda
         YiwangError: YW-STORE-011 where window or party is not there; YW-APPOINTMENT-001 where the day or slot is not one of the
             window's, is full, or the party has an appointment then.
     """
-    window = get(now.session, window_code)
+    window = get(now.session, window_code, is_shared=True)
     party_id = party_id or access.principal.party_id
     party = now.session.get(Party, party_id) if party_id else None
     if party is None or party.deleted_at is not None or not access.covers(now.session, window.unit_code, party.id):
         raise YiwangError("YW-STORE-011", what="办事主体", key=party_id or "（未指明）")
-    if day < today or not calendar(now.session).is_working(day):
+    local = now.at.astimezone(ZoneInfo(zone))
+    if day < local.date() or not calendar(now.session).is_working(day):
         raise YiwangError("YW-APPOINTMENT-001", detail=f"{day} 不是可预约的工作日")
     if slot not in window.opens:
         raise YiwangError("YW-APPOINTMENT-001", detail=f"可预约的时段有 {'、'.join(window.opens) or '（无）'}")
+    if day == local.date() and slot[-5:] <= f"{local:%H:%M}":
+        raise YiwangError("YW-APPOINTMENT-001", detail="该时段今天已过")
     if now.is_postgresql:  # SQLite has one writer
         now.session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:slot))"), {"slot": f"{window_code} {day} {slot}"})
     standing = sa.select(Appointment).where(Appointment.day == day, Appointment.slot == slot, Appointment.state != _CANCELLED)

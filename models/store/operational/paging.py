@@ -4,24 +4,22 @@ The token says where; it is opaque and checked, not secret: it grants nothing th
 ever become bound parameters.
 """
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from models.domain.errors import YiwangError
+from models.store.tokens import token_of, values_of
 
 DEFAULT_LIMIT, MOST_LIMIT = 50, 200
 """Rows of a page: where nothing is said, and at most."""
-_CHECK = 6
+_KIND = "page"
 Row = TypeVar("Row")
 
 
@@ -83,30 +81,16 @@ def page(
 
 
 def _token(question: str, values: Sequence[Any]) -> str:
-    body = orjson.dumps([question, [value.isoformat() if isinstance(value, date | datetime) else str(value) if isinstance(value, UUID) else value for value in values]])
-    return base64.urlsafe_b64encode(_check(body) + body).rstrip(b"=").decode()
+    written = [value.isoformat() if isinstance(value, date) else str(value) if isinstance(value, UUID) else value for value in values]
+    return token_of([question, written], _KIND)
 
 
-def _values(token: str, question: str, types: Sequence[type]) -> list[Any]:
+def _values(token: str, question: str, types: Sequence[Any]) -> list[Any]:
     try:
-        raw = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        check, body = raw[:_CHECK], raw[_CHECK:]
-        if check != _check(body):
-            raise ValueError("changed")
-        asked, values = orjson.loads(body)
-        found = [_typed(value, wanted) for value, wanted in zip(values, types, strict=True)]
-    except (binascii.Error, ValueError, TypeError) as error:
+        asked, values = values_of(token, _KIND)
+        found = [wanted.fromisoformat(value) if issubclass(wanted, date) else wanted(value) for value, wanted in zip(values, types, strict=True)]
+    except (ValueError, TypeError) as error:
         raise YiwangError("YW-STORE-006", detail="内容不完整") from error
     if asked != question:
         raise YiwangError("YW-STORE-006", detail="它属于另一个列表")
     return found
-
-
-def _typed(value: Any, wanted: type) -> Any:
-    if wanted in (date, datetime):
-        return wanted.fromisoformat(value)  # type: ignore[attr-defined]
-    return wanted(value)
-
-
-def _check(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_CHECK, person=b"yiwang-page").digest()

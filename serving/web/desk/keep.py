@@ -1,8 +1,10 @@
 """``/desk/keep/<area>``: the one page on which everything is kept that :mod:`serving.web.desk.keeping` declares."""
 
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.store.operational.paging import Paging
 from serving.web.desk.common import Visit, at_the_desk, go, visit
@@ -24,7 +26,7 @@ def keep_router(templates: Templates) -> APIRouter:
     @router.post("/desk/keep/{name}/{what}")
     async def change(request: Request, name: str, what: str) -> Response:
         given = {key: str(value)[:_MOST] for key, value in (await request.form()).items()}
-        return await _on_thread(lambda: _change(request, templates, name, what, given))
+        return await anyio.to_thread.run_sync(_change, request, templates, name, what, given)
 
     return router
 
@@ -41,8 +43,8 @@ def _change(request: Request, templates: Templates, name: str, what: str, given:
         if missing := [field.title for field in form.fields if field.is_needed and not values[field.name]]:
             raise YiwangError("YW-SERVE-005", name=missing[0], detail="不能为空")
 
-        def do(now: object) -> str:
-            secret = form.do(here, now, values)  # type: ignore[arg-type]
+        def do(now: Work) -> str:
+            secret = form.do(here, now, values)
             shown.extend([secret] if secret else [])
             return f"/desk/keep/{name}?done=1"
 
@@ -80,9 +82,3 @@ def _area(name: str) -> Area:
     if name not in AREAS:
         raise YiwangError("YW-SERVE-006", what="此页")
     return AREAS[name]
-
-
-async def _on_thread(do: object) -> Response:
-    import anyio.to_thread
-
-    return await anyio.to_thread.run_sync(do)  # type: ignore[arg-type]

@@ -168,7 +168,7 @@ AREAS: dict[str, Area] = {
         "工作日历", "calendar:edit", lambda here, session, paging: calendar.listed(session, paging),
         (("日期", _column("day")), ("第几次", _column("number")), ("上班", lambda here, row: "上班" if row.is_working else "休息"), ("依据", _column("reason")), ("何人", _column("decided_by"))),
         lambda row: f"{row.day}/{row.number}",
-        Form("create", "确定一天", "calendar:edit", lambda here, now, v: _none(calendar.decide(now, _day(v["day"]), v["is_working"] == "1", v["reason"])),
+        Form("create", "确定一天", "calendar:edit", lambda here, now, v: _none(calendar.decide(now, _day(v["day"]), v["is_working"] == "1", v["reason"], here.operations.settings.zone)),
              (Field("day", "日期", "date"), Field("is_working", "安排", "choice", lambda: {"0": "休息", "1": "上班"}), Field("reason", "依据"))),
     ),
     "notices": Area(

@@ -117,7 +117,7 @@ def list_appointments(wanted: Annotated[s.AppointmentParameters, Query()], call:
 @router.post("/appointments", response_model=s.AppointmentItem, status_code=201, summary="预约", tags=["预约"])
 def book_appointment(body: s.NewAppointment, call: Booker) -> Response:
     """预约一个时段；约满即止。"""
-    return call.post(body, lambda now: s.AppointmentItem.of(windows.book(now, call.access, today=call.today, **body.model_dump())))
+    return call.post(body, lambda now: s.AppointmentItem.of(windows.book(now, call.access, zone=call.settings.zone, **body.model_dump())))
 
 
 @router.put("/appointments/{appointment_id}/state", response_model=s.AppointmentItem, summary="叫号、办结、未到或取消", tags=["预约"])
@@ -135,13 +135,13 @@ def list_calendar_days(wanted: Annotated[PageParameters, Query()], call: Annotat
 @router.post("/calendar/days", response_model=s.CalendarDayItem, status_code=201, summary="确定一天", tags=["工作日历"])
 def decide_calendar_day(body: s.NewCalendarDay, call: DayEditor) -> Response:
     """自现在起计算的期限按它计算；已经计算的不变。"""
-    return call.post(body, lambda now: s.CalendarDayItem.of(calendar.decide(now, body.day, body.is_working, body.reason)))
+    return call.post(body, lambda now: s.CalendarDayItem.of(calendar.decide(now, body.day, body.is_working, body.reason, call.settings.zone)))
 
 
 @router.post("/calendar/years", response_model=s.CalendarYear, status_code=201, summary="录入一年的放假安排", tags=["工作日历"])
 def publish_calendar_year(body: s.NewCalendarYear, call: DayEditor) -> Response:
     """录入后，该年的期限不再是推定的。"""
-    return call.post(body, lambda now: s.CalendarYear(days=calendar.publish_year(now, body.year, body.rest_days, body.working_days, body.reason)))
+    return call.post(body, lambda now: s.CalendarYear(days=calendar.publish_year(now, body.year, body.rest_days, body.working_days, body.reason, call.settings.zone)))
 
 
 @router.get("/notices", response_model=Listed[s.NoticeItem], summary="公告列表", tags=["公告"])
