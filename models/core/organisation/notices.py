@@ -31,17 +31,31 @@ def publish(now: Work, access: Access, title: str, body: str, unit_code: str, ro
     return made
 
 
+def get(session: Session, access: Access, notice_id: UUID) -> Notice:
+    """One that stands and is for the caller.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is none.
+    """
+    found = session.scalars(sa.select(Notice).where(Notice.id == notice_id, _for(access))).one_or_none()
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="公告", key=notice_id)
+    return found
+
+
 def withdraw(now: Work, access: Access, notice_id: UUID, version: int) -> Notice:
     """Take a notice back.
 
     Raises:
-        YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since.
+        YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-ORG-001 where it is withdrawn already.
     """
     found = now.session.scalars(sa.select(Notice).where(Notice.id == notice_id, access.rows(Notice.unit_code))).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="公告", key=notice_id)
     if found.version != version:
         raise YiwangError("YW-STORE-010")
+    if found.withdrawn_at is not None:
+        raise YiwangError("YW-ORG-001", detail="公告已经撤下")
     found.withdrawn_at = now.at
     now.session.flush()
     now.record("notice.withdrawn", f"notice:{notice_id}")
@@ -50,7 +64,10 @@ def withdraw(now: Work, access: Access, notice_id: UUID, version: int) -> Notice
 
 def listed(session: Session, access: Access, paging: Paging) -> Page[Notice]:
     """Notices that stand and are for one of the caller's roles, the newest first; one query."""
+    return page(session, sa.select(Notice).where(_for(access)), [Notice.id], paging, is_descending=True)
+
+
+def _for(access: Access) -> sa.ColumnElement[bool]:
     named = sa.cast(Notice.roles, sa.String)  # ["clerk", "head"]: names of roles hold no quotation marks
     mine = [named.contains(f'"{role}"', autoescape=True) for role in sorted({grant.role for grant in access.principal.grants})]
-    query = sa.select(Notice).where(Notice.withdrawn_at.is_(None), sa.or_(named == "[]", *mine))
-    return page(session, query, [Notice.id], paging, is_descending=True)
+    return sa.and_(Notice.withdrawn_at.is_(None), sa.or_(named == "[]", *mine))

@@ -146,15 +146,25 @@ def claim_region(now: Work, unit_code: str, region_code: str, matter_code: str, 
     return made
 
 
+def jurisdiction(session: Session, jurisdiction_id: UUID) -> Jurisdiction:
+    """One jurisdiction.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is none.
+    """
+    found = session.get(Jurisdiction, jurisdiction_id)
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="辖区", key=jurisdiction_id)
+    return found
+
+
 def end_jurisdiction(now: Work, jurisdiction_id: UUID, version: int, valid_to: date) -> Jurisdiction:
     """Let a jurisdiction end on a day (the first on which it no longer holds).
 
     Raises:
         YiwangError: YW-STORE-011, YW-STORE-010; YW-ORG-001 where the day lies before its begin.
     """
-    found = now.session.get(Jurisdiction, jurisdiction_id)
-    if found is None:
-        raise YiwangError("YW-STORE-011", what="辖区", key=jurisdiction_id)
+    found = jurisdiction(now.session, jurisdiction_id)
     if found.version != version:
         raise YiwangError("YW-STORE-010")
     if valid_to <= found.valid_from:

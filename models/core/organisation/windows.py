@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from models.core.matters.service import in_force
 from models.core.organisation.calendar import calendar
 from models.core.organisation.units import in_use
 from models.core.policy.service import Access
@@ -15,7 +17,7 @@ from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import Appointment, Party, Window
+from models.store.operational.tables import Appointment, MatterVersion, Party, Window
 
 _NEXT = {"booked": ("called", "cancelled", "missed"), "called": ("served", "missed")}
 _CANCELLED = "cancelled"
@@ -42,17 +44,30 @@ def get(session: Session, code: str, *, is_shared: bool = False, is_locked: bool
     return found
 
 
-def create(now: Work, code: str, name: str, unit_code: str, place: str | None, opens: Sequence[str], capacity: int) -> Window:
+def create(
+    now: Work, code: str, name: str, unit_code: str, place: str | None, opens: Sequence[str], capacity: int, matters: Sequence[str] = ()
+) -> Window:
     """A new window.
 
+    Args:
+        now: The unit of work.
+        code: Its code.
+        name: Its name.
+        unit_code: The unit that runs it.
+        place: Where it is.
+        opens: Slots of a working day, ``09:00-10:00``; they do not overlap.
+        capacity: People who can be booked into a slot.
+        matters: Codes of the matters that it takes; none: all.
+
     Raises:
-        YiwangError: YW-ORG-001 where the code is taken; YW-STORE-011 where the unit is not there.
+        YiwangError: YW-ORG-001 where the code is taken or slots overlap; YW-STORE-011 where unit or matter are not there.
     """
     if now.session.get(Window, code) is not None:
         raise YiwangError("YW-ORG-001", detail=f"窗口代码 {code} 已使用过，请换一个")
     in_use(now, unit_code)
     made = Window(
-        code=code, name=name.strip(), unit_code=unit_code, place=place, opens=sorted(set(opens)), capacity=capacity, created_at=now.at, updated_at=now.at
+        code=code, name=name.strip(), unit_code=unit_code, place=place, opens=_slots(opens), capacity=capacity, matters=_known(now.session, matters),
+        created_at=now.at, updated_at=now.at,
     )  # fmt: skip
     now.session.add(made)
     now.session.flush()
@@ -61,17 +76,21 @@ def create(now: Work, code: str, name: str, unit_code: str, place: str | None, o
 
 
 def change(
-    now: Work, code: str, version: int, *, name: str | None = None, place: str | None = None, opens: Sequence[str] | None = None, capacity: int | None = None
-) -> Window:
+    now: Work, code: str, version: int, *, name: str | None = None, place: str | None = None, opens: Sequence[str] | None = None, capacity: int | None = None,
+    matters: Sequence[str] | None = None,
+) -> Window:  # fmt: skip
     """Change what is given; places that are booked stay.
 
     Raises:
-        YiwangError: YW-STORE-011, YW-STORE-010.
+        YiwangError: YW-STORE-011, YW-STORE-010, YW-ORG-001 as :func:`create`.
     """
     window = get(now.session, code)
     if window.version != version:
         raise YiwangError("YW-STORE-010")
-    for column, value in (("name", name), ("place", place), ("opens", sorted(set(opens)) if opens is not None else None), ("capacity", capacity)):
+    for column, value in (
+        ("name", name), ("place", place), ("opens", None if opens is None else _slots(opens)), ("capacity", capacity),
+        ("matters", None if matters is None else _known(now.session, matters)),
+    ):  # fmt: skip
         if value is not None:
             setattr(window, column, value)
     window.updated_at = now.at
@@ -103,8 +122,8 @@ def book(now: Work, access: Access, window_code: str, day: date, slot: str, *, z
     Places have numbers and a unique index: of many at once for the last place one gets it, the others are told that it is taken.
 
     Raises:
-        YiwangError: YW-STORE-011 where window or party is not there; YW-APPOINTMENT-001 where the day or slot is not one of the
-            window's, is full, or the party has an appointment then.
+        YiwangError: YW-STORE-011 where window or party is not there, or the matter is not in force on the day; YW-APPOINTMENT-001
+            where the day, slot or matter is not one of the window's, the slot is full, or the party has an appointment then.
     """
     window = get(now.session, window_code, is_shared=True)
     party_id = party_id or access.principal.party_id
@@ -118,6 +137,10 @@ def book(now: Work, access: Access, window_code: str, day: date, slot: str, *, z
         raise YiwangError("YW-APPOINTMENT-001", detail=f"可预约的时段有 {'、'.join(window.opens) or '（无）'}")
     if day == local.date() and slot[-5:] <= f"{local:%H:%M}":
         raise YiwangError("YW-APPOINTMENT-001", detail="该时段今天已过")
+    if matter_code is not None:
+        in_force(now.session, matter_code, day)
+        if window.matters and matter_code not in window.matters:
+            raise YiwangError("YW-APPOINTMENT-001", detail=f"窗口不受理事项 {matter_code}")
     if now.is_postgresql:  # SQLite has one writer
         now.session.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:slot))"), {"slot": f"{window_code} {day} {slot}"})
     standing = sa.select(Appointment).where(Appointment.day == day, Appointment.slot == slot, Appointment.state != _CANCELLED)
@@ -138,14 +161,31 @@ def book(now: Work, access: Access, window_code: str, day: date, slot: str, *, z
     return made
 
 
-def appointments(session: Session, access: Access, paging: Paging, *, day: date | None = None, window_code: str | None = None) -> Page[Appointment]:
+def appointments(
+    session: Session, access: Access, paging: Paging, *, day: date | None = None, window_code: str | None = None, state: str | None = None
+) -> Page[Appointment]:
     """Appointments in reach, as they were made."""
     query = sa.select(Appointment).where(access.rows(Appointment.unit_code, Appointment.party_id))
     if day is not None:
         query = query.where(Appointment.day == day)
     if window_code is not None:
         query = query.where(Appointment.window_code == window_code)
+    if state is not None:
+        query = query.where(Appointment.state == state)
     return page(session, query, [Appointment.id], paging)
+
+
+def appointment(session: Session, access: Access, appointment_id: UUID) -> Appointment:
+    """One in reach.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is none.
+    """
+    query = sa.select(Appointment).where(Appointment.id == appointment_id, access.rows(Appointment.unit_code, Appointment.party_id))
+    found = session.scalars(query).one_or_none()
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="预约", key=appointment_id)
+    return found
 
 
 def proceed(now: Work, access: Access, appointment_id: UUID, version: int, state: str) -> Appointment:
@@ -154,10 +194,7 @@ def proceed(now: Work, access: Access, appointment_id: UUID, version: int, state
     Raises:
         YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-APPOINTMENT-001 where it cannot come next.
     """
-    query = sa.select(Appointment).where(Appointment.id == appointment_id, access.rows(Appointment.unit_code, Appointment.party_id))
-    found = now.session.scalars(query).one_or_none()
-    if found is None:
-        raise YiwangError("YW-STORE-011", what="预约", key=appointment_id)
+    found = appointment(now.session, access, appointment_id)
     if found.version != version:
         raise YiwangError("YW-STORE-010")
     is_clerk = access.is_everywhere or found.unit_code in access.units
@@ -168,3 +205,20 @@ def proceed(now: Work, access: Access, appointment_id: UUID, version: int, state
     now.record(f"appointment.{state}", f"appointment:{found.id}")
     now.announce(f"appointment.{state}", "appointment", str(found.id), window=found.window_code)
     return found
+
+
+def _slots(opens: Sequence[str]) -> list[str]:
+    slots = sorted(set(opens))
+    if wrong := next((slot for slot in slots if slot[:5] >= slot[-5:]), None):
+        raise YiwangError("YW-ORG-001", detail=f"时段 {wrong} 的结束时间应晚于开始时间")
+    if wrong := next((later for earlier, later in pairwise(slots) if later[:5] < earlier[-5:]), None):
+        raise YiwangError("YW-ORG-001", detail=f"时段 {wrong} 与前一时段重叠")
+    return slots
+
+
+def _known(session: Session, codes: Sequence[str]) -> list[str]:
+    wanted = sorted(set(codes))
+    known = set(session.scalars(sa.select(MatterVersion.code).where(MatterVersion.code.in_(wanted)))) if wanted else set()
+    if missing := [code for code in wanted if code not in known]:
+        raise YiwangError("YW-STORE-011", what="事项", key="、".join(missing))
+    return wanted

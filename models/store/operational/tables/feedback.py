@@ -52,7 +52,7 @@ class Feedback(Base):
     text: Mapped[str | None] = mapped_column(info=SECRET)
     follows_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("feedback.id"), index=True)
     """The review that a second reading follows."""
-    follow_up_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("case_file.id"))
+    follow_up_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("case_file.id"), index=True)
     """The internal case that deals with it."""
     appeal_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("case_file.id"))
     excluded_at: Mapped[datetime | None]

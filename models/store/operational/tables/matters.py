@@ -13,7 +13,7 @@ class MatterVersion(Base):
     """A version of a matter, in force from one day to another; what cases were begun on is copied into them."""
 
     __tablename__ = "matter_version"
-    __table_args__ = (sa.Index(None, "unit_code", "code"),)
+    __table_args__ = (sa.Index(None, "unit_code", "code"), sa.Index(None, "updated_at"))
 
     code: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)

@@ -67,6 +67,8 @@ class Window(Base):
     """Slots of a working day, ``09:00-10:00``."""
     capacity: Mapped[int]
     """People who can be booked into a slot."""
+    matters: Mapped[list[str]] = mapped_column(server_default="[]")
+    """Codes of the matters that it takes; none: all of its unit."""
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -69,6 +69,12 @@ def claim_region(body: s.NewJurisdiction, call: Editor) -> Response:
     return call.post(body, lambda now: s.JurisdictionItem.of(units.claim_region(now, **body.model_dump())))
 
 
+@router.get("/jurisdictions/{jurisdiction_id}", response_model=s.JurisdictionItem, summary="一个辖区")
+def get_jurisdiction(jurisdiction_id: UUID, call: Reader) -> Response:
+    """哪个机构在哪个区划负责哪些事项。"""
+    return call.one(lambda session: s.JurisdictionItem.of(units.jurisdiction(session, jurisdiction_id)))
+
+
 @router.patch("/jurisdictions/{jurisdiction_id}", response_model=s.JurisdictionItem, summary="终止辖区")
 def end_jurisdiction(jurisdiction_id: UUID, body: s.EndedJurisdiction, call: Editor) -> Response:
     """自失效日期起不再有效。"""
@@ -110,8 +116,14 @@ def retire_window(code: Code, body: Reason, call: Editor) -> Response:
 def list_appointments(wanted: Annotated[s.AppointmentParameters, Query()], call: Annotated[Call, permitted("appointment:read")]) -> Response:
     """有权查看的预约，按先后。"""
     return call.page(
-        lambda session: windows.appointments(session, call.access, wanted.paging, day=wanted.day, window_code=wanted.window_code), s.AppointmentItem.of
+        lambda session: windows.appointments(session, call.access, wanted.paging, day=wanted.day, window_code=wanted.window_code, state=wanted.state), s.AppointmentItem.of
     )  # fmt: skip
+
+
+@router.get("/appointments/{appointment_id}", response_model=s.AppointmentItem, summary="一个预约", tags=["预约"])
+def get_appointment(appointment_id: UUID, call: Annotated[Call, permitted("appointment:read")]) -> Response:
+    """有权查看的预约。"""
+    return call.one(lambda session: s.AppointmentItem.of(windows.appointment(session, call.access, appointment_id)))
 
 
 @router.post("/appointments", response_model=s.AppointmentItem, status_code=201, summary="预约", tags=["预约"])
@@ -154,6 +166,12 @@ def list_notices(wanted: Annotated[PageParameters, Query()], call: Annotated[Cal
 def publish_notice(body: s.NewNotice, call: Annotated[Call, permitted("notice:edit")]) -> Response:
     """发布后不能修改，可以撤下。"""
     return call.post(body, lambda now: s.NoticeItem.of(notices.publish(now, call.access, **body.model_dump())))
+
+
+@router.get("/notices/{notice_id}", response_model=s.NoticeItem, summary="一条公告", tags=["公告"])
+def get_notice(notice_id: UUID, call: Annotated[Call, permitted("notice:read")]) -> Response:
+    """给您看的、没有撤下的公告。"""
+    return call.one(lambda session: s.NoticeItem.of(notices.get(session, call.access, notice_id)))
 
 
 @router.delete("/notices/{notice_id}", response_model=None, status_code=204, summary="撤下公告", tags=["公告"])

@@ -112,6 +112,7 @@ class NewWindow(Strict):
     place: Text | None = Field(None, description="位置")
     opens: list[Slot] = Field(default_factory=list, max_length=48, description="可预约的时段")
     capacity: int = Field(1, ge=1, le=500, description="每个时段可预约的人数")
+    matters: list[Code] = Field(default_factory=list, max_length=500, description="受理的事项；空为本机构的全部事项")
 
 
 class ChangedWindow(Strict):
@@ -123,6 +124,7 @@ class ChangedWindow(Strict):
     place: Text | None = Field(None, description="位置")
     opens: list[Slot] | None = Field(None, max_length=48, description="可预约的时段")
     capacity: int | None = Field(None, ge=1, le=500, description="每个时段可预约的人数")
+    matters: list[Code] | None = Field(None, max_length=500, description="受理的事项；空为本机构的全部事项")
 
 
 class WindowItem(Shown):
@@ -134,6 +136,7 @@ class WindowItem(Shown):
     place: str | None = Field(description="位置")
     opens: list[str] = Field(description="可预约的时段")
     capacity: int = Field(description="每个时段可预约的人数")
+    matters: list[str] = Field(description="受理的事项；空为本机构的全部事项")
     version: int = Field(description="版本，与 ETag 相同")
 
 
@@ -183,6 +186,7 @@ class AppointmentParameters(PageParameters):
 
     day: dt.date | None = Field(None, description="日期")
     window_code: Code | None = Field(None, description="窗口")
+    state: Literal["booked", "called", "served", "missed", "cancelled"] | None = Field(None, description="状态")
 
 
 class NewCalendarDay(Strict):
