@@ -14,6 +14,7 @@ from serving.head import HeadAsGet
 from serving.web.catalogue import catalogue_router
 from serving.web.desk.cases import cases_router
 from serving.web.desk.keep import keep_router
+from serving.web.desk.parties import parties_router
 from serving.web.entrance import Entrance
 from serving.web.login import login_router
 from serving.web.public import public_app
@@ -43,6 +44,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     app.include_router(sources_router(settings, seals, templates))
     app.include_router(cases_router(templates))
     app.include_router(keep_router(templates))
+    app.include_router(parties_router(templates))
     app.router.routes.append(StaffRoute(Desk(pages, WarehouseRepository(store), templates)))
 
     inner = app.router.lifespan_context

@@ -95,7 +95,7 @@ def test_everything_in_the_menu_is_there_and_every_form_has_a_permission() -> No
     kept = {address.removeprefix("/desk/keep/") for address, _, _ in MENU if address.startswith("/desk/keep/")}
     assert kept == set(AREAS)
     for area in AREAS.values():
-        asked = {area.permission, *(each.permission for each in (*area.on_row, *([area.create] if area.create else [])))}
+        asked = {area.permission, *(each.permission for each in (*area.on_row, *area.create))}
         assert asked <= set(policy().permissions)
 
 
@@ -128,3 +128,66 @@ def test_the_roles_of_the_policy_are_those_that_processes_ask_for() -> None:
     from models.core.processes.service import ROLES
 
     assert set(policy().roles) >= ROLES
+
+
+def test_parties_are_registered_changed_shown_and_taken_out(town: City, database: Database) -> None:
+    clerk, head = town.keys["clerk"], town.keys["handler"]
+    new = {"key": "p1" * 8, "kind": "person", "name": "乙某某", "id_type_code": "111", "number": "430104199003071237", "phone": "13900005678"}
+    wrong = send(town, "/desk/parties/create", clerk, new | {"number": "430104199003071230"})
+    assert wrong.status_code == 422 and "校验码" in wrong.text and 'value="乙某某"' in wrong.text
+    page = send(town, "/desk/parties/create", clerk, new)
+    assert page.status_code == 200 and "139****5678" in page.text and "13900005678" not in page.text
+    sent_again = send(town, "/desk/parties/create", clerk, new)
+    assert sent_again.status_code == 200 and re.findall(r"<code>([^<]+)</code>", sent_again.text) == re.findall(r"<code>([^<]+)</code>", page.text)
+    fields = {name: value for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text[page.text.index("/desk/parties/amend") :])[:3]}
+    changed = send(town, "/desk/parties/amend", clerk, fields | {"phone": "13900009999"})
+    assert "139****9999" in changed.text
+    assert send(town, "/desk/parties/amend", clerk, fields | {"key": "p2" * 8, "phone": "13900001111"}).status_code == 409
+    assert send(town, "/desk/parties/reveal", clerk, {"id": fields["id"], "field": "phone", "reason": ""}).status_code == 422
+    assert "13900009999" in send(town, "/desk/parties/reveal", clerk, {"id": fields["id"], "field": "phone", "reason": "电话核实"}).text
+    assert send(town, "/desk/parties/remove", clerk, fields | {"key": "p3" * 8, "reason": "x"}).status_code == 403, "a clerk takes nobody out"
+    assert send(town, "/desk/parties/reveal", head, {"id": "x", "field": "phone", "reason": "y"}).status_code == 422
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Audit).where(Audit.action == "party.revealed")) == 1
+
+
+def test_an_authorisation_is_written_down_and_revoked_on_its_page(town: City) -> None:
+    clerk = town.keys["clerk"]
+    ids = []
+    for number, name in (("11010519491231002X", "甲某"), ("440524188001010014", "丙某")):
+        page = send(town, "/desk/parties/create", clerk, {"key": number, "kind": "person", "name": name, "id_type_code": "111", "number": number, "phone": ""})
+        ids += re.findall(r"<code>([^<]+)</code>", page.text) or re.findall(r"<code>([^<]+)</code>", send(town, "/desk/parties", clerk, {"id_type_code": "111", "number": number}).text)
+    given = {
+        "key": "z1" * 8, "principal_id": ids[0], "agent_id": ids[1], "matters": MATTER, "actions": "submit", "valid_from": "2026-01-01", "valid_to": "2027-01-01",
+        "evidence": "授权书 2026-1", "is_special": "0",
+    }  # fmt: skip
+    assert send(town, "/desk/keep/authorisations/create", clerk, given | {"key": "z0" * 8, "agent_id": "nobody"}).status_code == 422
+    assert send(town, "/desk/keep/authorisations/create", clerk, given).status_code == 303
+    address = f"/desk/keep/authorisations?party_id={ids[0]}"
+    page = open_page(town, address, clerk)
+    assert MATTER in page and "撤销" in page
+    [row] = re.findall(r'name="id" value="([^"]+)"', page)
+    assert send(town, "/desk/keep/authorisations/revoke", clerk, {"key": "z2" * 8, "id": row, "reason": "委托结束"}).status_code == 303
+    assert "没有符合条件的内容" in open_page(town, "/desk/keep/authorisations?party_id=01909a4e-0000-7000-8000-000000000001", clerk)
+    assert town.client.get("/desk/keep/authorisations?party_id=x", headers=clerk | {"accept": "text/html"}).status_code == 422
+
+
+def test_regions_windows_and_a_year_are_kept_on_their_pages(town: City) -> None:
+    system = town.staff["system_administrator"]
+    claim = {"key": "j1" * 8, "unit_code": "B01", "region_code": "430104", "matter_code": "", "valid_from": "2026-01-01", "valid_to": ""}
+    assert send(town, "/desk/keep/jurisdictions/create", system, claim).status_code == 303
+    assert send(town, "/desk/keep/jurisdictions/create", system, claim | {"key": "j2" * 8}).status_code == 422
+    page = open_page(town, "/desk/keep/jurisdictions?region_code=430104", system)
+    assert "全部" in page
+    end = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page)) | {"valid_to": "2026-12-31"}
+    assert send(town, "/desk/keep/jurisdictions/end", system, end).status_code == 303
+    window = {"key": "w1" * 8, "code": "W77", "name": "七号", "unit_code": "B01", "place": "一楼", "opens": "10:00-09:00", "capacity": "2", "matters": ""}
+    backwards = send(town, "/desk/keep/windows/create", system, window)
+    assert backwards.status_code == 422 and "应晚于开始时间" in backwards.text
+    overlapping = send(town, "/desk/keep/windows/create", system, window | {"key": "w2" * 8, "opens": "09:00-10:00 09:30-10:30"})
+    assert overlapping.status_code == 422 and "重叠" in overlapping.text
+    assert send(town, "/desk/keep/windows/create", system, window | {"key": "w3" * 8, "opens": "09:00-10:00", "matters": MATTER}).status_code == 303
+    assert MATTER in open_page(town, "/desk/keep/windows", system)
+    year = {"key": "y1" * 8, "year": "2031", "rest_days": "2031-01-01", "working_days": "", "reason": "通知"}
+    refused = send(town, "/desk/keep/days/year", system, year)
+    assert refused.status_code == 422 and "下一个要录入的年份" in refused.text

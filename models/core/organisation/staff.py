@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from models.core.crypto.types import CryptoProvider, Place
 from models.core.organisation.units import in_use, one_at_a_time
@@ -180,10 +180,14 @@ def withdraw(now: Work, grant_id: UUID) -> StaffGrant:
     return found
 
 
-def grants(session: Session, paging: Paging, *, staff_id: UUID | None = None) -> Page[StaffGrant]:
-    """Grants, ended ones too, the oldest first."""
-    query = sa.select(StaffGrant)
-    return page(session, query if staff_id is None else query.where(StaffGrant.staff_id == staff_id), [StaffGrant.id], paging)
+def grants(session: Session, paging: Paging, *, staff_id: UUID | None = None, account: str | None = None) -> Page[StaffGrant]:
+    """Grants with their holders, ended ones too, the oldest first; one query."""
+    query = sa.select(StaffGrant).options(joinedload(StaffGrant.staff))
+    if staff_id is not None:
+        query = query.where(StaffGrant.staff_id == staff_id)
+    if account is not None:
+        query = query.where(StaffGrant.staff_id.in_(sa.select(Staff.id).where(Staff.account == account)))
+    return page(session, query, [StaffGrant.id], paging)
 
 
 def grants_of(session: Session, staff_id: UUID, at: datetime) -> list[StaffGrant]:

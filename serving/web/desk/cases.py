@@ -11,7 +11,7 @@ from starlette.responses import Response
 from models.core.handling import service
 from models.core.handling.service import CaseFilter, Draft, Look, Move, TaskFilter
 from models.core.parties import rights
-from models.core.parties.service import masked, register
+from models.core.parties.service import register
 from models.core.policy.service import policy
 from models.core.processes.definition import MUST_SAY_WHY, Effect
 from models.domain.codes import code_tables
@@ -104,26 +104,6 @@ def cases_router(templates: Templates) -> APIRouter:
             form = {"matter_code": matter_code, "kind": kind, "id_type_code": id_type_code, "name": name, "phone": phone, "channel_code": channel_code, "content": content}
             return here.page("new.html", error.status.value, error=error.message, form=form, titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"])
 
-    @router.get("/desk/parties")
-    def parties(request: Request) -> Response:
-        return visit(request, templates, "party:register").page("parties.html", found=None, error="", titles=code_tables()["L.id_type"], shown=None)
-
-    @router.post("/desk/parties")
-    def search(request: Request, id_type_code: Short = "111", number: Short = "", phone: Short = "", party_id: Short = "", field: Short = "", reason: Long = "") -> Response:
-        visit(request, templates, "party:register")
-        here, crypto, shown, error = visit(request, templates, "party:read"), request.app.state.operations.crypto, None, ""
-        try:
-            if party_id:
-                permitted = visit(request, templates, "party:reveal")
-                shown = permitted.write(lambda now: rights.reveal(now, crypto, permitted.access, UUID(party_id), _field(field), reason))
-                found = [here.read(lambda session: masked(crypto, rights.reached(session, here.access, UUID(party_id))))]
-            else:
-                rows = here.write(lambda now: [masked(crypto, row) for row in rights.search(now, crypto, here.access, id_type_code=id_type_code or None, number=number or None, phone=phone or None)])
-                found = rows
-        except (YiwangError, ValueError) as fault:
-            found, error = [], fault.message if isinstance(fault, YiwangError) else "标识不正确。"
-        return here.page("parties.html", found=found, error=error, titles=code_tables()["L.id_type"], shown=shown)
-
     return router
 
 
@@ -167,12 +147,6 @@ def _fields(seen: Look, action: Any) -> dict[str, Any]:
         "missing": effect is Effect.SUPPLY or (effect is Effect.ACCEPT and seen.process.rules.tolerance is not None),
         "is_grave": effect in (Effect.REFUSE, Effect.TERMINATE, Effect.WITHDRAW) or "denied" in action.outcomes,
     }  # fmt: skip
-
-
-def _field(name: str) -> Any:
-    if name not in ("name", "number", "phone"):
-        raise YiwangError("YW-SERVE-005", name="field", detail="应为姓名、证件号码或电话")
-    return name
 
 
 def _workers() -> list[str]:

@@ -26,6 +26,7 @@ class Feedback(Base):
         sa.Index(None, "is_default", "given_at"),
         sa.Index("ix_feedback__appeal", "appeal_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         sa.Index(None, "unit_code", "kind", "id"),
+        sa.Index(None, "case_id", "sequence"),
         sa.Index(None, "party_id"),
         sa.Index(None, "updated_at", "id"),
     )

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from models.store.operational.tables.base import SECRET, Base
 
@@ -111,6 +111,14 @@ class StaffGrant(Base):
     valid_to: Mapped[datetime | None]
     given_by: Mapped[str]
     created_at: Mapped[datetime]
+
+    staff: Mapped[Staff] = relationship(lazy="raise")
+    """Who holds it; a list asks for it with its rows, or not at all."""
+
+    @property
+    def account(self) -> str:
+        """What the identity provider calls the holder."""
+        return self.staff.account
 
 
 class CalendarDay(Base):

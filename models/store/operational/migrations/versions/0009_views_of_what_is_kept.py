@@ -49,6 +49,7 @@ def upgrade() -> None:
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     op.add_column("service_window", sa.Column("matters", Json, nullable=False, server_default="[]"))
     op.create_index(op.f("ix_feedback__follow_up_id"), "feedback", ["follow_up_id"])
+    op.create_index(op.f("ix_feedback__case_id_sequence"), "feedback", ["case_id", "sequence"])
     op.create_index(op.f("ix_matter_version__updated_at"), "matter_version", ["updated_at"])
     op.execute("DROP VIEW sync_review")
     # The later of two instants is no column that an index could find: each row comes from the part in which it is one.

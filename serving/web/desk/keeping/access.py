@@ -1,0 +1,52 @@
+"""Sessions, keys of systems, webhooks, the audit."""
+
+from uuid import UUID
+
+from models.core.access import service as access
+from models.core.audit import reading
+from models.core.policy.service import Grant
+from models.core.webhooks import service as webhooks
+from models.core.work.service import Work
+from serving.web.desk.common import Visit
+from serving.web.desk.keeping.types import Area, Field, Form, Values, column, nothing, roles, start_of, text, version
+
+
+def _issue(here: Visit, now: Work, values: Values) -> str:
+    at = start_of(values["expires_on"], here.operations.settings.tzinfo)
+    return access.issue_key(now, values["name"], [Grant(values["role"], values["unit_code"])], at, values["unit_code"]).secret
+
+
+def _hook(here: Visit, now: Work, values: Values) -> str:
+    return webhooks.create(now, here.operations.crypto, values["name"], values["url"], values["topics"].split()).secret
+
+
+AREAS: dict[str, Area] = {
+    "sessions": Area(
+        "会话", "session:read", lambda here, session, paging, v: access.sessions(session, paging, here.at),
+        (("谁", column("subject")), ("登录", column("created_at")), ("最近使用", column("used_at")), ("方式", lambda here, row: "、".join(row.methods))), text("id"), (), (),
+        (Form("end", "结束", "session:end", lambda here, now, v: nothing(access.end_session(now, UUID(v["id"]), "administrator"))),),
+    ),
+    "keys": Area(
+        "系统密钥", "key:read", lambda here, session, paging, v: access.keys(session, paging),
+        (("系统", column("name")), ("角色", lambda here, row: "、".join(row.grants)), ("到期", column("expires_at")), ("吊销", column("revoked_at"))), text("id"), (),
+        (Form("create", "签发密钥", "key:edit", _issue,
+              (Field("name", "给哪个系统"), Field("role", "角色", "choice", roles), Field("unit_code", "机构代码（全部不填）", is_needed=False), Field("expires_on", "到期日", "date"))),),
+        (Form("revoke", "吊销", "key:edit", lambda here, now, v: nothing(access.revoke_key(now, UUID(v["id"])))),),
+    ),
+    "webhooks": Area(
+        "推送", "webhook:read", lambda here, session, paging, v: webhooks.listed(session, paging),
+        (("系统", column("name")), ("网址", column("url")), ("推送", lambda here, row: "推送中" if row.is_active else "已停用"), ("连续失败", column("failures")),
+         ("最近失败", column("last_error"))),
+        text("id"), (),
+        (Form("create", "建立推送", "webhook:edit", _hook, (Field("name", "给哪个系统"), Field("url", "网址", "url"), Field("topics", "主题，空格分隔（全部不填）", is_needed=False))),),
+        (Form("resume", "重新启用", "webhook:edit", lambda here, now, v: nothing(webhooks.change(now, UUID(v["id"]), version(v), is_active=True))),
+         Form("remove", "取消", "webhook:edit", lambda here, now, v: nothing(webhooks.remove(now, UUID(v["id"]), version(v))))),
+    ),
+    "audit": Area(
+        "审计", "audit:read",
+        lambda here, now, paging, v: reading.listed(now, paging, actor=v["actor"] or None, target=v["target"] or None, action=v["action"] or None),
+        (("时间", column("at")), ("何人", column("actor")), ("依据", column("authority")), ("做了什么", column("action")), ("对什么", column("target")), ("封存", column("chain_number"))),
+        text("position"),
+        (Field("actor", "何人", is_needed=False), Field("action", "做了什么", is_needed=False), Field("target", "对什么", is_needed=False)), is_watched=True,
+    ),
+}  # fmt: skip
