@@ -112,8 +112,18 @@ def mart_page() -> str:
 
 def rule_page() -> str:
     """Every quality rule."""
-    rows = ((f"`{r.name}`", f"`{r.table}`", r.dimension, r.severity, r.standard, r.message) for r in load_rules())
-    return "# Quality rules\n\n`error` stops publishing, `warn` is reported.\n\n" + table(("rule", "table", "dimension", "severity", "standard", "message"), rows)
+    rules = load_rules()
+    parts = [
+        f"# Quality rules\n\n{len(rules)} rules. `blocks`: the record is not reported to the level above; `counts`: it lowers the quality score; "
+        "`advises`: a person should look. A *gate* stops publishing.\n"
+    ]
+    for subject in dict.fromkeys(rule.subject for rule in rules):
+        rows = (
+            (f"`{r.id}`", f"`{r.table}`", r.dimension, r.severity + (", gate" if r.gate else ""), f"{r.standard} {r.clause}", r.title)
+            for r in rules if r.subject == subject
+        )
+        parts.append(f"## {subject}\n\n" + table(("rule", "table", "dimension", "severity", "standard and clause", "what is wrong"), rows))
+    return "\n".join(parts)
 
 
 def indicator_page() -> str:

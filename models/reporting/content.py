@@ -73,7 +73,7 @@ def arrange(figures: ReportFigures) -> dict[str, Any]:
         "subject_titles": SUBJECT_TITLES,
         "failed": [check for check in figures.checks if not check["passed"]],
         "passed": [check for check in figures.checks if check["passed"]],
-        "blocking": [check for check in figures.checks if not check["passed"] and check["severity"] == "error"],
+        "blocking": [check for check in figures.checks if not check["passed"] and check["gate"]],
         "volume": _volume_chart(figures.volume),
         "on_time": _on_time_chart(figures.volume),
         "not_clocked": [(NO_DUE.get(row["reason"], row["reason"]), row["cases"]) for row in figures.not_clocked],

@@ -32,7 +32,8 @@ def run_figures(settings: Settings) -> RunFigures:
     current = store.in_service()
     with store.acquire() as reader:
         sync = _rows(reader, "SELECT * FROM marts.mart_sync_run WHERE run_id = ? ORDER BY source, subject", current.run_id)
-        checks = _rows(reader, "SELECT * FROM marts.check_result WHERE run_id = ? ORDER BY passed, severity, check_name", current.run_id)
+        worst_first = "passed, array_position(['blocks', 'counts', 'advises'], severity), check_name"
+        checks = _rows(reader, f"SELECT * FROM marts.check_result WHERE run_id = ? ORDER BY {worst_first}", current.run_id)  # noqa: S608
         scored = "SELECT max(month) AS month FROM marts.score_department_month WHERE score IS NOT NULL"
         whole = _rows(reader, scored + " AND last_day(month) <= (?::TIMESTAMPTZ AT TIME ZONE ?)::DATE", current.as_of, settings.zone)
         month = whole[0]["month"] or _rows(reader, scored)[0]["month"]

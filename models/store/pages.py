@@ -133,7 +133,8 @@ class PageRepository:
                 "ORDER BY n DESC, source, subject, reason_code",
             ),
             self._rows(
-                snapshot, "SELECT * FROM marts.check_result WHERE run_id = ? ORDER BY passed, severity, failed_rows DESC, table_name, check_name",
+                snapshot, "SELECT * FROM marts.check_result WHERE run_id = ? "
+                "ORDER BY passed, array_position(['blocks', 'counts', 'advises'], severity), failed_rows DESC, table_name, check_name",
                 snapshot.run_id,
             ),
         )

@@ -43,9 +43,9 @@ _QUARANTINE = """
     ORDER BY records DESC, source, subject, reason LIMIT 40
 """
 _CHECKS = """
-    SELECT check_name, table_name, dimension, severity, passed, failed_rows, checked_rows, message, sql
+    SELECT check_name, table_name, dimension, severity, gate, passed, failed_rows, checked_rows, message, sql
     FROM marts.check_result WHERE run_id = $run_id
-    ORDER BY passed, severity = 'warn', failed_rows DESC, table_name, check_name
+    ORDER BY passed, NOT gate, array_position(['blocks', 'counts', 'advises'], severity), failed_rows DESC, table_name, check_name
 """
 _MONTH = """
     -- the last whole month that has a score, else the newest month that has one

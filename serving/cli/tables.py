@@ -51,7 +51,7 @@ def print_status(settings: Settings, console: Console, counts: Sequence[Mapping[
     failed = [check for check in figures.checks if not check["passed"]]
     console.print(f"检查：通过 {len(figures.checks) - len(failed)} 项，未通过 {len(failed)} 项", highlight=False)
     for check in failed:
-        console.print(f"  {'✗' if check['severity'] == 'error' else '!'} {check['message']}", soft_wrap=True, highlight=False)
+        console.print(f"  {'✗' if check.get('gate') else '!'} {check['message']}", soft_wrap=True, highlight=False)
     scores = Table(title=f"部门能力得分（自评，{figures.month:%Y 年 %m 月}）" if figures.month else "部门能力得分（自评）", title_justify="left")
     for title in ("名次", "部门", "得分", "已评指标"):
         scores.add_column(title, justify="left" if title == "部门" else "right")

@@ -84,7 +84,7 @@ def test_the_first_run_publishes_and_reports(first: Path) -> None:
     with snapshot(first) as connection:
         cases, events = connection.execute("select (select count(*) from marts.fct_case), (select count(*) from marts.fct_case_event)").fetchone()  # type: ignore[misc]
         scored = connection.execute("select count(distinct department_code) from marts.score_department_month where score is not null").fetchone()
-        blocking = connection.execute("select count(*) from marts.check_result where severity = 'error' and not passed").fetchone()
+        blocking = connection.execute("select count(*) from marts.check_result where gate and not passed").fetchone()
     assert cases > 900 and events > 4 * cases
     assert scored is not None and scored[0] >= 15
     assert blocking == (0,)
@@ -236,7 +236,7 @@ def test_a_failed_severe_check_stops_publishing(tmp_path: Path, first: Path, mon
 
     def one_fails(*arguments: Any, **named: Any) -> list[CheckResult]:
         results = check(*arguments, **named)
-        severe = next(index for index, result in enumerate(results) if result.severity == "error")
+        severe = next(index for index, result in enumerate(results) if result.gate)
         results[severe] = replace(results[severe], passed=False, failed_rows=1, message="对账不平")
         return results
 

@@ -21,7 +21,7 @@ CONTRACTS = Path(__file__).parents[2] / "dbt" / "models" / "marts"
 PIPELINE_TABLES = {
     "run": "run_id VARCHAR, run_seq INTEGER, as_of TIMESTAMPTZ, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ, state VARCHAR",
     "check_result": "run_id VARCHAR, check_name VARCHAR, table_name VARCHAR, dimension VARCHAR, severity VARCHAR, passed BOOLEAN, "
-    "failed_rows BIGINT, checked_rows BIGINT, message VARCHAR, sql VARCHAR",
+    "failed_rows BIGINT, checked_rows BIGINT, message VARCHAR, sql VARCHAR, gate BOOLEAN",
     "score_indicator_month": "system_code VARCHAR, department_code VARCHAR, department_name VARCHAR, month DATE, indicator_code VARCHAR, "
     "indicator_name VARCHAR, numerator DOUBLE, denominator DOUBLE, value DOUBLE, score DOUBLE, weight DOUBLE, null_reason VARCHAR",
     "score_department_month": "system_code VARCHAR, department_code VARCHAR, department_name VARCHAR, month DATE, score DOUBLE, rank INTEGER, "
@@ -202,8 +202,8 @@ _TABLES = {
 _PIPELINE_ROWS = """
 INSERT INTO marts.run VALUES ('{run_id}', 1, '{as_of}', '{as_of}', '{as_of}', 'published');
 INSERT INTO marts.check_result
-    SELECT '{run_id}', 'unique_' || t, t, ['唯一性', '完整性', '规范性'][1 + n % 3], CASE WHEN n % 4 = 0 THEN 'error' ELSE 'warn' END, n <> 5,
-        CASE WHEN n = 5 THEN 12 ELSE 0 END, {cases}, '检查 ' || t, 'select * from marts.' || t
+    SELECT '{run_id}', 'unique_' || t, t, ['唯一性', '完整性', '有效性'][1 + n % 3], CASE WHEN n % 4 = 0 THEN 'blocks' ELSE 'counts' END, n <> 5,
+        CASE WHEN n = 5 THEN 12 ELSE 0 END, {cases}, '检查 ' || t, 'select * from marts.' || t, n % 4 = 0
     FROM (SELECT unnest(['fct_case','fct_case_event','fct_certificate','fct_review','dim_matter','dim_department','quarantine']) AS t,
         generate_subscripts(['fct_case','fct_case_event','fct_certificate','fct_review','dim_matter','dim_department','quarantine'], 1) AS n);
 INSERT INTO marts.score_indicator_month

@@ -1,4 +1,4 @@
-"""The Great Expectations suite as asset checks; a failed rule of severity ``error`` blocks what is downstream."""
+"""The Great Expectations suite as asset checks; a failed gate blocks what is downstream."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ RULES = load_rules()
     name="quality",
     specs=[
         dg.AssetCheckSpec(
-            rule.name, asset=mart(rule.table), description=rule.message, blocking=rule.severity == "error",
+            rule.id, asset=mart(rule.table), description=rule.title, blocking=rule.gate,
             metadata={"dimension": rule.dimension},
         )
         for rule in RULES
@@ -28,6 +28,6 @@ def quality(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[P
     for result in results:
         yield dg.AssetCheckResult(
             passed=result.passed, check_name=result.check_name, asset_key=mart(result.table_name),
-            severity=dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN,
+            severity=dg.AssetCheckSeverity.ERROR if result.gate else dg.AssetCheckSeverity.WARN,
             metadata={"message": result.message, "failed_rows": result.failed_rows, "checked_rows": result.checked_rows, "sql": result.sql},
         )

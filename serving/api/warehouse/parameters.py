@@ -155,5 +155,5 @@ class CheckParameters(ListParameters):
     check_name: AnyOf | None = Field(None, description="检查名称")
     table_name: AnyOf | None = Field(None, description="表名")
     dimension: AnyOf | None = Field(None, description="质量维度")
-    severity: AnyOf | None = Field(None, description="严重程度：error、warn")
+    severity: AnyOf | None = Field(None, description="严重程度：blocks、counts、advises")
     passed: bool | None = Field(None, description="是否通过")

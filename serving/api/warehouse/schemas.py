@@ -292,12 +292,13 @@ class Check(BaseModel):
     check_name: str | None = Field(description="检查名称")
     table_name: str | None = Field(description="表名")
     dimension: str | None = Field(description="质量维度")
-    severity: str | None = Field(description="严重程度：error、warn")
+    severity: str | None = Field(description="严重程度：blocks（不予上报）、counts（计入质量得分）、advises（提示）")
     passed: bool | None = Field(description="是否通过")
     failed_rows: int | None = Field(description="未通过行数")
     checked_rows: int | None = Field(description="检查行数")
     message: str | None = Field(description="说明")
     sql: str | None = Field(description="查出问题行的 SQL")
+    gate: bool | None = Field(None, description="未通过即停止发布")
 
 
 class CaseDetail(Case):

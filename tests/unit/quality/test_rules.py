@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 from models.domain.errors import YiwangError
-from quality.rules import Rule, load_rules
+from quality.catalogue.loading import load_rules
+from quality.catalogue.model import Rule
 from tests.support.quality_marts import FAULTS, plant, write_good_marts
 
-RULES = {rule.name: rule for rule in load_rules()}
+RULES = {rule.id: rule for rule in load_rules()}
 GOOD = {
-    "name": "case_late", "table": "fct_case", "dimension": "准确性", "severity": "warn", "standard": "平台设计", "clause": "一",
+    "id": "case_late", "table": "fct_case", "dimension": "accuracy", "severity": "counts", "standard": "平台设计", "clause": "一",
     "failing": "is_late", "message": "超期",
 }  # fmt: skip
 
@@ -58,15 +59,15 @@ def test_every_rule_says_on_whose_authority_and_speaks_chinese() -> None:
 
 def test_planted_errors_of_the_sample_do_not_stop_publishing() -> None:
     """Only what makes the figures untrustworthy does: keys, reconciliation, holes, clear personal data."""
-    blocking = {name for name, rule in RULES.items() if rule.severity == "error"}
-    assert all(name.endswith(("_unique", "_masked", "_reconciles", "_due_reason")) or name.startswith(("day_", "department_without", "review_direction")) for name in blocking)
+    gates = {name for name, rule in RULES.items() if rule.gate}
+    assert all(name.endswith(("_unique", "_masked", "_reconciles", "_due_reason")) or name.startswith(("day_", "department_without", "review_direction")) for name in gates)
 
 
 @pytest.mark.parametrize(
     ("change", "detail"),
     [
-        ({"failing": None}, "failing、unique、codes"),
-        ({"unique": ["source"]}, "failing、unique、codes"),
+        ({"failing": None}, "failing、required、unique、codes"),
+        ({"unique": ["source"]}, "failing、required、unique、codes"),
         ({"failing": "is_late) or (true"}, "单个条件表达式"),
         ({"failing": "true), (select 1"}, "单个条件表达式"),
         ({"failing": "true) from marts.fct_case where (true"}, "单个条件表达式"),
@@ -77,29 +78,37 @@ def test_planted_errors_of_the_sample_do_not_stop_publishing() -> None:
         ({"failing": None, "unique": ["source; drop"]}, "unique.0"),
         ({"severity": "fatal"}, "severity"),
         ({"colour": "red"}, "colour"),
+        ({"subject": "case"}, "subject 由文件名给出"),
+        ({"table": "fct_nothing"}, "fct_nothing"),
+        ({"owner": "king"}, "king"),
+        ({"message": "时间 {received at} 有误"}, "花括号"),
+        ({"failing": None, "format": {"case_number": "["}}, "missing ]"),
+        ({"failing": None, "length": {"case_number": [9, 1]}}, "最短长度"),
+        ({"effective_from": "2026-07-01", "effective_to": "2026-06-01"}, "effective_to"),
+        ({"table": "dim_matter", "effective_from": "2026-07-01"}, "不按日分区"),
         ({"message": None}, "message"),
     ],
 )
 def test_a_broken_rule_is_refused_with_file_and_entry(change: dict[str, object], detail: str, tmp_path: Path) -> None:
-    broken = {key: value for key, value in (GOOD | {"name": "broken"} | change).items() if value is not None}
+    broken = {key: value for key, value in (GOOD | {"id": "broken"} | change).items() if value is not None}
     (tmp_path / "city.yml").write_text(yaml.safe_dump([GOOD, broken], allow_unicode=True), encoding="utf-8")
     with pytest.raises(YiwangError) as caught:
         load_rules(tmp_path)
     assert caught.value.code == "YW-QUALITY-001"
-    assert all(part in caught.value.message for part in ("city.yml", "第 2 条（broken）", detail))
+    assert all(part in caught.value.message for part in ("city.yml", "行（broken）", detail))
 
 
 @pytest.mark.parametrize("text", ["a: [", "name: alone", "\udcff"])
 def test_a_file_that_is_no_list_of_rules_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "city.yml").write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(YiwangError, match="city.yml 全文"):
+    with pytest.raises(YiwangError, match="city.yml 第 1 行"):
         load_rules(tmp_path)
 
 
 def test_a_name_is_given_once(tmp_path: Path) -> None:
     for file in ("a.yml", "b.yml"):
         (tmp_path / file).write_text(yaml.safe_dump([GOOD]), encoding="utf-8")
-    with pytest.raises(YiwangError, match="b.yml.*case_late.*名称重复"):
+    with pytest.raises(YiwangError, match=r"b.yml 第 4 行（case_late）.*id 重复，已见于 a.yml 第 1 行"):
         load_rules(tmp_path)
 
 
@@ -107,7 +116,10 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
     ("change", "detail"),
     [
         ({"failing": "no_such_column > 1"}, "no_such_column"),
-        ({"table": "fct_nothing"}, "fct_nothing"),
+        ({"table": "dim_region_gone", "failing": "true"}, "dim_region_gone"),
+        ({"field": "colour"}, "colour"),
+        ({"message": "{colour}超期"}, "colour"),
+        ({"failing": None, "required": ["colour"]}, "colour"),
         ({"failing": "correction_count"}, "INTEGER"),
         ({"failing": "exists (select 1 from marts.nothing)"}, "nothing"),
         ({"failing": "exists (select 1 from read_csv('/etc/hosts'))"}, "disabled"),
@@ -117,12 +129,38 @@ def test_a_rule_that_does_not_fit_the_marts_is_refused(change: dict[str, object]
     (tmp_path / "city.yml").write_text(yaml.safe_dump([GOOD | change]), encoding="utf-8")
     with (
         duckdb.connect(str(good), read_only=True, config={"enable_external_access": False}) as connection,
-        pytest.raises(YiwangError, match=f"(?s)第 1 条（case_late）.*{detail}"),
+        pytest.raises(YiwangError, match=f"(?s)第 [0-9]+ 行（case_late）.*{detail}"),
     ):
         load_rules(tmp_path, connection)
 
 
 def test_a_comment_in_a_condition_hides_nothing() -> None:
-    rule = Rule.model_validate(GOOD | {"applies": "true -- all", "failing": "false -- none"})
+    rule = Rule.model_validate(GOOD | {"subject": "case", "applies": "true -- all", "failing": "false -- none"})
     with duckdb.connect() as connection:
         assert connection.execute(f"SELECT {rule.condition}").fetchall() == [(False,)]
+
+
+def test_a_refusal_names_the_line_of_what_is_wrong(tmp_path: Path) -> None:
+    text = "# rules of a city\n\n- id: fine\n  table: fct_case\n  dimension: accuracy\n  severity: counts\n  standard: 甲\n  clause: 乙\n  failing: is_late\n  message: 丙\n"
+    second = text.split("\n\n")[1].replace("fine", "odd")
+    for change, line in (("severity: counts", 14), ("failing: is_late", 17), ("- id: odd", 11)):
+        broken = {"severity: counts": "severity: fatal", "failing: is_late": "failing: is_late and", "- id: odd": "- id: fine"}[change]
+        (tmp_path / "city.yml").write_text(text + second.replace(change, broken), encoding="utf-8")
+        with pytest.raises(YiwangError, match=f"city.yml 第 {line} 行"):
+            load_rules(tmp_path)
+    (tmp_path / "city.yml").write_text(text + "  message: 丁\n", encoding="utf-8")
+    with pytest.raises(YiwangError, match="第 11 行有误：message 写了两次"):
+        load_rules(tmp_path)
+
+
+def test_a_rule_says_what_it_looks_at_and_fills_the_values_in(good: Path) -> None:
+    rule = Rule.model_validate(
+        GOOD | {"subject": "case", "effective_from": "2026-01-01", "effective_to": "2026-03-31", "failing": "true", "message": "办件“{case_number}”由“{window_code}”收件"}
+    )
+    with duckdb.connect(str(good), read_only=True) as connection:
+        found = connection.execute(f"SELECT t.received_on, t.case_number, t.window_code, {rule.message_sql} FROM ({rule.sql}) AS t").fetchall()
+        looked_at = connection.execute(rule.checked_sql).fetchall()[0][0]
+    assert 0 < len(found) == looked_at < 400
+    assert {(day.year, day.month) for day, *_ in found} <= {(2026, 1), (2026, 2), (2026, 3)}
+    assert all(message == f"办件“{number}”由“{window or '（空）'}”收件" for _, number, window, message in found)
+    assert rule.title == "办件由收件"
