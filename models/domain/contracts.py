@@ -65,6 +65,18 @@ Instant = datetime | None
 Money = Decimal | None
 
 
+class CalendarDay(Contract):
+    """A working day or rest day that the city decided over the official calendar, of a coming year, or for a day of its own (local extension).
+
+    A year after the last one that the official calendar knows counts as published once its 31 December is decided.
+    """
+
+    day: Annotated[date, Column("日期", key=True)]
+    is_working: Annotated[Flag, Column("是否上班", description="Null: as the official calendar has it.")] = None
+    reason: Annotated[Text, Column("依据", description="Document that says so, with number and date.")] = None
+    updated_at: Annotated[Instant, Column("更新时间")] = None
+
+
 class Region(Contract):
     """A division, street or village (GB/T 2260 and its extensions), or an area that has no division code."""
 
@@ -313,6 +325,7 @@ class Review(Contract):
 
 
 SUBJECTS: dict[str, type[Contract]] = {
+    "calendar_day": CalendarDay,
     "region": Region,
     "area_region": AreaRegion,
     "department": Department,
@@ -326,6 +339,7 @@ SUBJECTS: dict[str, type[Contract]] = {
 """The synchronised subjects, in the order in which they refer to each other."""
 
 SUBJECT_TITLES: dict[str, str] = {
+    "calendar_day": "工作日调整",
     "region": "区划",
     "area_region": "区域构成",
     "department": "部门",

@@ -129,7 +129,7 @@ FROM (
 
 def write_partitions(
     connection: duckdb.DuckDBPyConnection, partitions: Mapping[str, PartitionSpec], rule: Rule, as_of: datetime, zone: str,
-    catalog: str = "masked", calendar: str = "raw.calendar",
+    catalog: str = "masked", calendar: str = "intermediate.int_calendar",
 ) -> None:
     """Make ``marts.catalogue_partition``: rows by table, source and day or month, and whether they were expected.
 

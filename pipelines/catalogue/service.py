@@ -112,6 +112,10 @@ _SQL = {
 }
 
 
+_KEPT_IN = {"area_region": "marts.bridge_area_region", "calendar_day": "intermediate.int_calendar"}
+"""Subjects whose table is no dimension of their name."""
+
+
 def _sources(connection: duckdb.DuckDBPyConnection, path: Path, as_of: datetime, data: CatalogueFile) -> list[dict[str, Any]]:
     """Rows of ``catalogue_source``: what is configured, and what was read once and is kept."""
     try:
@@ -129,7 +133,7 @@ def _sources(connection: duckdb.DuckDBPyConnection, path: Path, as_of: datetime,
         rows.append({
             "source": source, "subject": subject, "kind": entry.kind if entry else None, "location": location_of(entry, written) if entry else None,
             "owner": (getattr(entry, "owner", None) if entry else None) or data.owner, "is_configured": entry is not None,
-            "table_name": tables.get(subject, f"marts.dim_{subject}"), "row_count": own.get("row_count", 0), "quarantined": own.get("quarantined", 0),
+            "table_name": tables.get(subject, _KEPT_IN.get(subject, f"marts.dim_{subject}")), "row_count": own.get("row_count", 0), "quarantined": own.get("quarantined", 0),
             **(read.get((source, subject)) or {}), "newest_at": own.get("newest_at"), "started_on": partitions.get("started_on"), "habit": partitions.get("habit"),
             "missing_partitions": partitions.get("missing"), "unexpected_partitions": partitions.get("unexpected"),
             "freshness": freshness, "freshness_reason": reason,

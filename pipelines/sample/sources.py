@@ -18,6 +18,6 @@ def write_sources(home: Path) -> None:
         {"name": "sample", "kind": "file", "subject": subject, "location": f"sample/{subject}/*.parquet", "cursor": "updated_at"}
         # every version of a matter is kept
         | ({"key": ["matter_code", "version"]} if subject == "matter" else {})
-        for subject in SUBJECTS
+        for subject in SUBJECTS if subject != "calendar_day"  # the city keeps to the official calendar
     ]
     path.write_text(yaml.safe_dump({"sources": sources}, allow_unicode=True, sort_keys=False), encoding="utf-8")

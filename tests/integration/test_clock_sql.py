@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,14 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.domain.calendar import calendar_table, work_calendar
 from models.domain.clock import PAUSE_KINDS, CaseFacts, Clocks, Event, Limits, clock
 from models.domain.contracts import SUBJECTS
 from models.domain.schema import raw_columns
+from tests.support.examples import examples
 
 PROJECT = Path(__file__).parents[2] / "dbt"
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -31,6 +35,8 @@ PARTS = [
     "models/staging/stg_case_event.sql",
     "models/staging/stg_matter.sql",
     "models/staging/stg_department.sql",
+    "models/staging/stg_calendar_day.sql",
+    "models/intermediate/int_calendar.sql",
     "models/intermediate/int_department_current.sql",
     "models/intermediate/int_matter_version.sql",
     "models/intermediate/int_matter_seen.sql",
@@ -38,6 +44,8 @@ PARTS = [
     "models/intermediate/int_case_clock.sql",
 ]
 CASES = 6_000
+DECIDED = {date(2026, 1, 1) + timedelta(offset * 9 % 700): offset % 3 == 0 for offset in range(60)} | {date(2028, 12, 31): False}
+"""Days that the city decided otherwise; a year after one that is not published is not published by its last day."""
 AS_OF = datetime(2026, 12, 9, 10, 30, tzinfo=ZONE)
 COLUMNS = [field.name for field in fields(Clocks)]
 
@@ -200,7 +208,8 @@ def _write(city: City, path: Path) -> None:
             events += [{"source": "city", "case_number": number} | asdict(event) for event in facts.events]
         _load(connection, "case", cases)
         _load(connection, "case_event", events)
-        for subject in set(SUBJECTS) - {"matter", "case", "case_event"}:
+        _load(connection, "calendar_day", [{"source": "city", "day": day, "is_working": is_working} for day, is_working in DECIDED.items()])
+        for subject in set(SUBJECTS) - {"matter", "case", "case_event", "calendar_day"}:
             _load(connection, subject, [])
 
 
@@ -253,7 +262,7 @@ def test_one_row_a_case_with_the_columns_of_the_clock(city: City, clocked: dict[
 
 
 def test_both_clocks_agree_on_every_case(city: City, clocked: dict[str, dict[str, Any]]) -> None:
-    calendar = work_calendar()
+    calendar = work_calendar().with_days(DECIDED)
     wrong = []
     for number, (matter_code, facts) in city.cases.items():
         limits = city.limits(matter_code)
@@ -283,3 +292,25 @@ def test_the_random_city_has_cases_where(condition: str, clocked: dict[str, dict
 def test_instants_are_utc(clocked: dict[str, dict[str, Any]]) -> None:
     row = next(row for row in clocked.values() if row["due_basis"] == "promised" and row["due_at"])
     assert row["due_at"] == datetime.combine(row["due_on"], time(15, 59, 59, 999_999), UTC)
+
+
+@pytest.mark.property
+@settings(max_examples=examples(60), deadline=None)
+@given(st.dictionaries(st.dates(date(2025, 12, 1), date(2031, 12, 31)), st.booleans(), max_size=40), st.sets(st.integers(2026, 2031)))
+def test_decided_days_give_the_same_calendar_in_sql(days: dict[date, bool], ended: set[int]) -> None:
+    decided = days | {date(year, 12, 31): days.get(date(year, 12, 31), True) for year in ended}
+    sql = (PROJECT / "models/intermediate/int_calendar.sql").read_text()
+    sql = re.sub(r"\{#.*?#\}", "", sql, flags=re.DOTALL).replace("{{ ref('stg_calendar_day') }}", "decided_days").replace("{{ source('raw', 'calendar') }}", "work_calendar")
+    rows = [{"source": "a", "day": day, "is_working": is_working, "updated_at": AS_OF, "_run_seq": 1} for day, is_working in decided.items()]
+    older = [row | {"is_working": not row["is_working"], "updated_at": AS_OF - timedelta(1)} for row in rows[:5]]
+    columns = pa.schema({"source": pa.string(), "day": pa.date32(), "is_working": pa.bool_(), "updated_at": pa.timestamp("us", "UTC"), "_run_seq": pa.int64()})
+    with duckdb.connect() as connection:
+        connection.register("work_calendar", calendar_table())
+        connection.register("decided_days", pa.Table.from_pylist(older + rows, columns))
+        got = connection.sql(f"SELECT * FROM ({sql}) ORDER BY day").fetchall()
+    expected = work_calendar().with_days(decided)
+    wanted = []
+    for offset in range((expected.last_day - expected.published_from).days + 1):
+        day = expected.published_from + timedelta(offset)
+        wanted.append((day, expected.is_working(day), expected.number(day), expected.is_published(day), expected.holidays.get(day), expected.next_working(day)))
+    assert got == wanted

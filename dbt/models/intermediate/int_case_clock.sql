@@ -6,7 +6,7 @@
 {#- What is dated later than as_of has not happened yet. -#}
 {%- set happened = 'coalesce(e.occurred_at <= ' ~ as_of() ~ ', true) and coalesce(e.special_started_at <= ' ~ as_of() ~ ', true)' -%}
 with calendar as (
-    select day, is_working_day, wd_number, is_published from {{ source('raw', 'calendar') }}
+    select day, is_working_day, wd_number, is_published from {{ ref('int_calendar') }}
 ), working_day as (
     select wd_number, day, is_published, {{ end_of_day('day') }} as end_at from calendar where is_working_day
 ), recorded as (

@@ -4,7 +4,7 @@
 {%- set has_history = built and '_matter_hash' in adapter.get_columns_in_relation(built) | map(attribute='name') | list -%}
 {#- Cases of a table made before matters had versions are all clocked anew. -#}
 {%- if not has_history or flags.FULL_REFRESH %}
--- depends_on: {{ ref('int_matter_seen') }}, {{ ref('int_department_current') }}
+-- depends_on: {{ source('raw', 'calendar_day') }}, {{ ref('int_matter_seen') }}, {{ ref('int_department_current') }}
 select source, case_number from {{ source('raw', 'case') }}
 {%- else %}
 with mark as (select coalesce(max(_run_seq), 0) as seq, max(as_of) as as_of from {{ fct }})
@@ -22,6 +22,14 @@ left join {{ ref('int_department_current') }} as d on f.department_code = d.depa
 where f._matter_hash is distinct from m.content_hash
     or f.is_matter_in_force <> {{ is_in_force('f.received_on', 'm') }}
     or f.current_department_code is distinct from coalesce(d.current_code, f.department_code)
+union
+-- a day that its clock may have counted, or its delivery's (ten working days), was decided otherwise
+select f.source, f.case_number
+from {{ fct }} as f
+inner join {{ source('raw', 'calendar_day') }} as c
+    on f.received_on <= c.day
+    and (f.due_on is null or f.due_on >= c.day or f.completed_on is null or {{ dbt.dateadd('day', 40, 'f.completed_on') }} >= c.day)
+where c._run_seq > (select seq from mark)
 union
 -- time went on: open cases; time went back: all of them
 select source, case_number from {{ fct }}

@@ -1,0 +1,1 @@
+select * from {{ source('raw', 'calendar_day') }} where not _is_deleted
