@@ -22,12 +22,13 @@ from serving.cli.audit import settings_at
 if TYPE_CHECKING:
     from serving.worker.service import Worker
 
+_PARTS = {"webhooks": "推送", "seal": "封存审计", "time": "到期处理", "reviews": "默认评价和申诉", "schedule": "安排日常任务", "jobs": "后台任务"}
 _PARENT = "YIWANG_WORKER_PARENT"
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 
 
 def worker(
-    once: Annotated[bool, typer.Option("--once", help="做一轮就结束")] = False,
+    once: Annotated[bool, typer.Option("--once", help="做完到期的工作就结束；有一部分没有做完时退出码为 1")] = False,
     status: Annotated[bool, typer.Option("--status", help="只显示后台工作的状况")] = False,
     home: Home = None,
 ) -> None:
@@ -58,7 +59,7 @@ def worker(
         log_libraries()
         running = Worker(settings, database, provider(settings))
         if once:
-            running.round()
+            _everything(running, console)
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: running.stop())
@@ -67,6 +68,19 @@ def worker(
         console.print("后台程序已启动（按 Ctrl+C 结束）")
         running.run()
         database.close()
+
+
+def _everything(running: "Worker", console: Console) -> None:
+    """All that is due, and which parts did not do it."""
+    failed: dict[str, str] = {}
+    is_more = True
+    while is_more:
+        is_more = running.round()
+        failed |= running.errors
+    for part, code in sorted(failed.items()):
+        console.print(f"✗ {_PARTS.get(part, part)}没有做完：{code}", markup=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def _end_with(parent: int, running: "Worker") -> None:

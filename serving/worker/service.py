@@ -5,26 +5,26 @@ by itself. Several workers may run: each part knows how to share. What does not 
 """
 
 import os
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
 
-from models.core.access.service import prune as prune_access
 from models.core.audit.service import heads_of, seal
 from models.core.cases.service import settle
 from models.core.crypto.types import CryptoProvider
 from models.core.feedback.service import settle_appeals, settle_reviews
 from models.core.jobs import service as jobs
-from models.core.outbox.service import prune as prune_outbox
+from models.core.jobs.kinds import KINDS, schedule
+from models.core.jobs.running import Kind, Tools, run_next
 from models.core.webhooks import service as webhooks
-from models.core.work.service import prune_answers
+from models.core.webhooks.sending import Sender
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.database import Database
@@ -37,8 +37,28 @@ _DAY = timedelta(days=1)
 _LONGEST_REST = 30.0
 _TURN = 10.0
 """Seconds for which one webhook is served at a time."""
+_PATIENCE = 2.0
+"""Seconds for which the end waits for what goes on beside the rounds."""
 
-Job = Callable[[dict[str, Any]], None]
+Part = Callable[[datetime], bool]
+"""Does what is due at an instant; whether there is more to do at once."""
+
+
+class _Partly(Exception):  # noqa: N818 - what it stands for did the rest
+    """A part did not do all that was due."""
+
+    def __init__(self, code: str, is_more: bool) -> None:
+        super().__init__(code)
+        self.code, self.is_more = code, is_more
+
+
+def _code(error: Exception) -> str:
+    """Never an error's text, which may hold values."""
+    return error.code if isinstance(error, YiwangError | _Partly) else type(error).__name__
+
+
+def _new_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"  # containers may share host name and process number
 
 
 @dataclass
@@ -49,49 +69,55 @@ class Worker:
         settings: Limits, what may be called.
         database: The store.
         crypto: Signs heads, reads secrets of webhooks.
-        kinds: Kind of job → what does it; a job is done at least once and must bear being done again.
+        kinds: Kinds of jobs that it does.
         send: Delivers webhooks.
-        clock: Says what time it is.
-        name: Of this worker, for leases and the log.
+        clock: Says what time it is; the database's, which all workers share, where None.
+        name: Of this worker, for leases and the log; no two have the same.
+        errors: Part → code of its last failure, for as long as it fails.
     """
 
     settings: Settings
     database: Database
     crypto: CryptoProvider
-    kinds: dict[str, Job] = field(default_factory=dict)
-    send: webhooks.Sender | None = None
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+    send: Sender | None = None
+    clock: Callable[[], datetime] | None = None
+    name: str = field(default_factory=_new_name)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
         self._log = structlog.get_logger("yiwang.worker")
         self._next: dict[str, datetime] = {}
-        self._is_relaying = False
-        self._errors: dict[str, str] = {}
-        self._started = self.clock()
-        self._send = self.send or HttpSender(self.settings.webhook_private)
+        self._beside: dict[str, threading.Thread] = {}
+        self._started: datetime | None = None
+        self._now = self.clock or (lambda: jobs.clock(self.database))
+        self._tools = Tools(self.settings, self.database, self.crypto, self.send or HttpSender(self.settings.webhook_private), self._now)
 
     def run(self) -> None:
-        """Rounds until :meth:`stop`; about one a second, at once again while there is more to do."""
-        rest, relay = 0.0, threading.Thread(target=self._relay_on, daemon=True)
-        self._is_relaying = True  # a receiver that takes its time holds up neither sealing nor the end
-        relay.start()
+        """Rounds until :meth:`stop`; about one a second, at once again while there is more to do.
+
+        Webhooks and jobs go on beside the rounds: a receiver or a job that takes its time holds up neither sealing nor time.
+        """
+        for name, part in (("webhooks", self._relay), ("jobs", self._work)):
+            self._beside[name] = threading.Thread(target=self._go_on, args=(name, part), daemon=True)
+        for thread in self._beside.values():
+            thread.start()
+        self._repeat(self.round)
+        for thread in self._beside.values():
+            thread.join(_PATIENCE)
+
+    def _go_on(self, name: str, part: Part) -> None:
+        self._repeat(lambda: self._do(name, part, self._now()))
+
+    def _repeat(self, turn: Callable[[], bool]) -> None:
+        rest = 0.0
         while not self._stop.wait(rest):
             try:
-                rest = 0.0 if self.round() else 1.0
-            except YiwangError as error:  # the database is away
+                rest = 0.0 if turn() else 1.0
+            except Exception as error:  # the database is away; and whatever else it is, it must not end the worker unseen
                 rest = min(max(1.0, rest * 2), _LONGEST_REST)
-                self._log.warning("worker_waits", code=error.code, seconds=rest)
-        relay.join(2)
-
-    def _relay_on(self) -> None:
-        while not self._stop.wait(1.0):
-            try:
-                self._relay(self.clock())
-            except YiwangError as error:
-                self._log.warning("relay_waits", code=error.code)
-                self._stop.wait(5.0)
+                self._log.warning("worker_waits", code=_code(error), seconds=rest)
 
     def stop(self) -> None:
         """End after the part that is under way."""
@@ -108,24 +134,33 @@ class Worker:
         """
         is_more = False
         for name, every, part in self._parts():
-            at = self.clock()
+            at = self._now()
             if self._stop.is_set() or at < self._next.get(name, at):
                 continue
-            try:
-                is_more |= part(at)
-                self._errors.pop(name, None)
-            except Exception as error:
-                if isinstance(error, YiwangError) and error.code == "YW-STORE-008":
-                    raise
-                self._errors[name] = error.code if isinstance(error, YiwangError) else type(error).__name__
-                self._log.error("worker_part_failed", part=name, error=self._errors[name])
+            is_more |= self._do(name, part, at)
             self._next[name] = at + every if every > _SECOND else at
         self._beat()
         return is_more
 
-    def _parts(self) -> Sequence[tuple[str, timedelta, Callable[[datetime], bool]]]:
-        relay = () if self._is_relaying else (("webhooks", _SECOND, self._relay),)
-        return (*relay, ("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews), ("jobs", _SECOND, self._work), ("tidy", _DAY, self._tidy))
+    def _do(self, name: str, part: Part, at: datetime) -> bool:
+        """One part; what goes wrong in it is written down, and over when it goes well again."""
+        try:
+            is_more = part(at)
+        except Exception as error:
+            if isinstance(error, YiwangError) and error.code == "YW-STORE-008":
+                raise
+            self.errors[name] = _code(error)
+            self._log.error("worker_part_failed", part=name, error=self.errors[name])
+            return isinstance(error, _Partly) and error.is_more
+        self.errors.pop(name, None)
+        return is_more
+
+    def _parts(self) -> Sequence[tuple[str, timedelta, Part]]:
+        parts: tuple[tuple[str, timedelta, Part], ...] = (
+            ("webhooks", _SECOND, self._relay), ("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews),
+            ("schedule", _MINUTE, self._schedule), ("jobs", _SECOND, self._work),
+        )  # fmt: skip
+        return [part for part in parts if part[0] not in self._beside]
 
     def _seal(self, at: datetime) -> bool:
         page = 200
@@ -136,14 +171,20 @@ class Worker:
         settled = settle(self.database, at, page, self.settings.zone)
         for case_id in settled.failed:
             self._log.error("case_not_settled", case_id=str(case_id))
+        if settled.failed:
+            raise _Partly(f"case_not_settled: {len(settled.failed)}", settled.due == page)
         return settled.due == page
 
     def _reviews(self, at: datetime) -> bool:
         page = 200
         return settle_reviews(self.database, self.settings, at, page) == page or settle_appeals(self.database, self.settings, at) > 0
 
+    def _schedule(self, at: datetime) -> bool:
+        return schedule(self.database, self.settings, at, self.kinds) > 0
+
     def _relay(self, at: datetime) -> bool:
         """Each webhook for ten seconds at most, so that the slow one does not keep the others waiting; errors of one are its own."""
+        is_more, failed = False, ""
         for webhook_id in webhooks.due(self.database, at):
             until = time.monotonic() + _TURN
 
@@ -153,52 +194,31 @@ class Worker:
             if self._stop.is_set():
                 break
             try:
-                webhooks.deliver(self.database, self.crypto, self.settings, webhook_id, self.clock(), self._send, is_over)
+                told = webhooks.deliver(self.database, self.crypto, self.settings, webhook_id, self.name, self._now, self._tools.send, is_over)
+                is_more |= told > 0
             except Exception as error:
                 if isinstance(error, YiwangError) and error.code == "YW-STORE-008":
                     raise
-                self._log.error("webhook_failed", webhook_id=str(webhook_id), error=error.code if isinstance(error, YiwangError) else type(error).__name__)
-        return False
+                failed = _code(error)
+                self._log.error("webhook_failed", webhook_id=str(webhook_id), error=_code(error))
+        if failed:
+            raise _Partly(failed, is_more)
+        return is_more
 
     def _work(self, at: datetime) -> bool:
-        """One job, so that sealing does not wait for many; its lease is renewed while it runs."""
-        taken = jobs.take(self.database, self.name, at, sorted(self.kinds))
-        if taken is None:
+        """One job."""
+        ran = run_next(self._tools, self.kinds, self.name, self._stop.is_set)
+        if ran is None:
             return False
-        over = threading.Event()
-        beating = threading.Thread(target=self._hold, args=(taken, over), daemon=True)
-        beating.start()
-        try:
-            self.kinds[taken.kind](taken.payload)
-        except Exception as error:
-            code = error.code if isinstance(error, YiwangError) else type(error).__name__
-            self._log.error("job_failed", job_id=str(taken.id), kind=taken.kind, attempt=taken.attempt, error=code)
-            jobs.failed(self.database, taken, self.name, self.clock(), code)
-        else:
-            jobs.done(self.database, taken, self.name, self.clock())
-        finally:
-            over.set()
-            beating.join()
-        return True
-
-    def _hold(self, taken: jobs.Taken, over: threading.Event) -> None:
-        while not over.wait(jobs.LEASE.total_seconds() / 3):
-            try:
-                jobs.still_at_it(self.database, taken, self.name, self.clock())
-            except YiwangError as error:
-                self._log.warning("lease_not_renewed", job_id=str(taken.id), code=error.code)
-
-    def _tidy(self, at: datetime) -> bool:
-        page, messages = 10_000, at - timedelta(days=self.settings.keep_messages_days)
-        while not self._stop.is_set() and prune_outbox(self.database, messages, page) == page:
-            pass
-        while not self._stop.is_set() and jobs.prune(self.database, messages, page) == page:
-            pass
-        prune_answers(self.database, at - timedelta(days=self.settings.keep_answers_days))
-        prune_access(self.database, at)
-        return False
+        if ran.why != "done":
+            self._log.warning("job_not_done", job_id=str(ran.job.id), kind=ran.job.kind, attempt=ran.job.attempt, why=ran.why, error=ran.code)
+        if ran.why == "failed":
+            raise _Partly(f"{ran.job.kind}: {ran.code}", is_more=True)
+        return ran.why != "stopping"
 
     def _beat(self) -> None:
+        at = self._now()
+        self._started = self._started or at
         with self.database.write() as session:
-            session.merge(Heartbeat(worker=self.name, started_at=self._started, round_at=self.clock(), errors=dict(self._errors)))
-            session.execute(sa.delete(Heartbeat).where(Heartbeat.round_at < self.clock() - _DAY))
+            session.merge(Heartbeat(worker=self.name, started_at=self._started, round_at=at, errors=dict(self.errors)))
+            session.execute(sa.delete(Heartbeat).where(Heartbeat.round_at < at - _DAY))

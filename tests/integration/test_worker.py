@@ -1,17 +1,12 @@
 """What runs beside the server: jobs, webhooks and rounds, with real processes, receivers and kills."""
 
-import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -22,42 +17,47 @@ import sqlalchemy as sa
 from models.core.audit.service import verify
 from models.core.crypto.service import provider
 from models.core.jobs import service as jobs
+from models.core.jobs.running import Kind
 from models.core.outbox import service as outbox
 from models.core.webhooks import addresses, service
-from models.core.work.service import Actor, work
+from models.core.webhooks.sending import signature
+from models.core.work.service import work
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.tables import Audit, Heartbeat, Job, Webhook
 from serving.worker.sending import HttpSender
 from serving.worker.service import Worker
+from tests.support.background import (
+    AT,
+    NOTED,
+    SEND,
+    WHO,
+    Receiver,
+    announce,
+    deliver,
+    enqueue,
+    environment,
+    expire,
+    hook,
+    receiver,
+    running,
+    state,
+    until,
+)
 from tests.support.operational import record
-
-AT = datetime(2026, 3, 2, 1, tzinfo=UTC)
-WHO = Actor("u1", frozenset(), authority="test")
-
-
-def enqueue(database: Database, kind: str = "noted", key: str | None = None, at: datetime = AT, **more: object) -> UUID | None:
-    with work(database, WHO, at) as now:
-        return jobs.enqueue(now, kind, {"n": 1}, key=key, **more)  # type: ignore[arg-type]
-
-
-def state(database: Database, job_id: UUID | None) -> tuple[int, str | None, str | None]:
-    with database.read() as session:
-        found = session.get_one(Job, job_id)
-        return found.attempts, found.outcome, found.error
 
 
 def test_a_job_is_there_when_its_work_is_and_not_otherwise(database: Database) -> None:
     with pytest.raises(RuntimeError), work(database, WHO, AT) as now:
         jobs.enqueue(now, "noted", {})
         raise RuntimeError
-    assert jobs.take(database, "w1", AT, ["noted"]) is None
+    assert jobs.take(database, "w1", AT, NOTED) is None
     first = enqueue(database, key="same")
     assert enqueue(database, key="same") is None
-    taken = jobs.take(database, "w1", AT, ["noted"])
+    taken = jobs.take(database, "w1", AT, NOTED)
     assert taken is not None and taken.id == first and taken.attempt == 1
-    assert jobs.take(database, "w2", AT, ["noted"]) is None, "somebody is at it"
+    assert jobs.take(database, "w2", AT, NOTED) is None, "somebody is at it"
     assert jobs.done(database, taken, "w1", AT) and state(database, first) == (1, "done", None)
     assert enqueue(database, key="same") is not None, "nothing waits under the key any more"
 
@@ -74,12 +74,12 @@ def test_of_many_who_want_the_same_done_one_enqueues_and_none_fails(database: Da
 
 def test_a_job_of_a_worker_that_is_gone_comes_back_and_its_late_word_counts_for_nothing(database: Database) -> None:
     job = enqueue(database)
-    lost = jobs.take(database, "w1", AT, ["noted"])
+    lost = jobs.take(database, "w1", AT, NOTED)
     assert lost is not None
     later = AT + jobs.LEASE
-    again = jobs.take(database, "w2", later, ["noted"])
+    again = jobs.take(database, "w2", later, NOTED)
     assert again is not None and (again.id, again.attempt) == (job, 2)
-    assert not jobs.done(database, lost, "w1", later) and not jobs.still_at_it(database, lost, "w1", later)
+    assert not jobs.done(database, lost, "w1", later) and jobs.still_at_it(database, lost, "w1", later) == "lost"
     assert jobs.done(database, again, "w2", later)
 
 
@@ -87,7 +87,7 @@ def test_what_fails_comes_again_ever_later_and_ends_as_dead(database: Database) 
     job, at = enqueue(database), AT
     waits = []
     for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
-        taken = jobs.take(database, "w1", at, ["noted"])
+        taken = jobs.take(database, "w1", at, NOTED)
         assert taken is not None and taken.attempt == attempt
         jobs.failed(database, taken, "w1", at, "YW-X-001")
         with database.read() as session:
@@ -97,7 +97,7 @@ def test_what_fails_comes_again_ever_later_and_ends_as_dead(database: Database) 
     assert waits[3] > waits[0] and timedelta(seconds=7) < waits[0] < timedelta(seconds=13)
     with work(database, WHO, at) as now:
         jobs.retry(now, job)  # type: ignore[arg-type]
-    assert jobs.take(database, "w1", at, ["noted"]) is not None
+    assert jobs.take(database, "w1", at, NOTED) is not None
 
 
 def test_two_workers_never_have_one_job(database: Database) -> None:
@@ -105,7 +105,7 @@ def test_two_workers_never_have_one_job(database: Database) -> None:
     taken: list[UUID] = []
 
     def take_all(name: str) -> None:
-        while (found := jobs.take(database, name, AT, ["noted"])) is not None:
+        while (found := jobs.take(database, name, AT, NOTED)) is not None:
             taken.append(found.id)
 
     threads = [threading.Thread(target=take_all, args=(f"w{number}",)) for number in range(4)]
@@ -116,68 +116,10 @@ def test_two_workers_never_have_one_job(database: Database) -> None:
     assert sorted(taken) == sorted(each for each in wanted if each)
 
 
-@dataclass
-class Receiver:
-    """A receiver of webhooks.
-
-    Attributes:
-        answers: Status of each next request; then 204.
-        heard: Event ids in the order in which they came.
-        requests: Headers and bodies.
-    """
-
-    answers: list[int] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
-    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    url: str = ""
-    wait: float = 0.0
-
-
-@contextmanager
-def receiver() -> Iterator[Receiver]:
-    found = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            found.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            found.heard.append(self.headers["yiwang-event-id"])
-            time.sleep(found.wait)
-            self.send_response(found.answers.pop(0) if found.answers else 204)
-            self.send_header("location", "http://127.0.0.1:1/")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.url = f"http://127.0.0.1:{server.server_port}/hook?x=1"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield found
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture
 def hears() -> Iterator[Receiver]:
     with receiver() as found:
         yield found
-
-
-SEND = HttpSender(is_private_allowed=True)
-
-
-def hook(database: Database, settings: Settings, url: str, *topics: str) -> service.Made:
-    with work(database, WHO, AT) as now:
-        return service.create(now, provider(settings), "系统", url, topics)
-
-
-def announce(database: Database, count: int, topic: str = "case.moved") -> list[str]:
-    with work(database, WHO, AT) as now:
-        for number in range(count):
-            now.announce(topic, "case", str(number), number=number)
-    with database.read() as session:
-        return [str(each) for each in session.scalars(sa.text("SELECT event_id FROM outbox ORDER BY position"))][-count:]
 
 
 def test_a_webhook_hears_everything_once_in_order_and_can_check_who_speaks(database: Database, database_settings: Settings, hears: Receiver) -> None:
@@ -185,31 +127,31 @@ def test_a_webhook_hears_everything_once_in_order_and_can_check_who_speaks(datab
     made = hook(database, database_settings, hears.url, "case.moved")
     announce(database, 1, "notice.published")
     wanted = [each.replace("-", "") for each in announce(database, 3)]
-    crypto = provider(database_settings)
-    assert service.deliver(database, crypto, database_settings, made.id, AT, SEND) == 3
+    assert deliver(database, database_settings, made.id, AT) == 3
     assert [each.replace("-", "") for each in hears.heard] == wanted, "from when it was made on, its topics only"
     headers, body = hears.requests[0]
-    assert headers["yiwang-signature"] == service.signature(made.secret, headers["yiwang-timestamp"], body)
-    assert service.deliver(database, crypto, database_settings, made.id, AT, SEND) == 0
+    assert headers["yiwang-signature"] == signature(made.secret, headers["yiwang-timestamp"], body)
+    assert deliver(database, database_settings, made.id, AT) == 0
 
 
 def test_a_webhook_that_fails_holds_back_itself_only_and_is_switched_off_in_the_end(database: Database, database_settings: Settings, hears: Receiver) -> None:
-    crypto = provider(database_settings)
     with receiver() as other:
         bad, good = hook(database, database_settings, hears.url), hook(database, database_settings, other.url)
         announce(database, 3)
         hears.answers = [204, 500, 302, 204]
-        assert service.deliver(database, crypto, database_settings, bad.id, AT, SEND) == 1
-        assert service.deliver(database, crypto, database_settings, good.id, AT, SEND) == 3
+        assert deliver(database, database_settings, bad.id, AT) == 1
+        assert deliver(database, database_settings, good.id, AT) == 3
         assert bad.id not in service.due(database, AT) and good.id in service.due(database, AT)
         later = AT + timedelta(minutes=1)
-        assert service.deliver(database, crypto, database_settings, bad.id, later, SEND) == 0, "a redirect is not followed"
-        assert service.deliver(database, crypto, database_settings, bad.id, later, SEND) == 2
+        assert deliver(database, database_settings, bad.id, later) == 0, "a redirect is not followed"
+        assert deliver(database, database_settings, bad.id, later) == 0, "it is not due again yet"
+        later += timedelta(minutes=1)
+        assert deliver(database, database_settings, bad.id, later) == 2
         assert hears.heard == [*other.heard[:2], other.heard[1], *other.heard[1:]]
         hears.answers = [503] * 9
         announce(database, 1)
-        service.deliver(database, crypto, database_settings, bad.id, later, SEND)
-        service.deliver(database, crypto, database_settings, bad.id, later + timedelta(days=database_settings.webhook_days), SEND)
+        deliver(database, database_settings, bad.id, later)
+        deliver(database, database_settings, bad.id, later + timedelta(days=database_settings.webhook_days))
         with database.read() as session:
             assert not session.get_one(Webhook, bad.id).is_active
             assert session.scalar(sa.select(sa.func.count()).select_from(Audit).where(Audit.action == "webhook.switched_off")) == 1
@@ -217,7 +159,7 @@ def test_a_webhook_that_fails_holds_back_itself_only_and_is_switched_off_in_the_
             current = now.session.get_one(Webhook, bad.id).version
             service.change(now, bad.id, current, is_active=True)
         hears.answers = []
-        assert service.deliver(database, crypto, database_settings, bad.id, later, SEND) == 1, "it goes on where it stopped"
+        assert deliver(database, database_settings, bad.id, later) == 1, "it goes on where it stopped"
 
 
 INSIDE = [
@@ -297,11 +239,11 @@ def test_a_webhook_whose_name_cannot_be_asked_for_holds_back_nobody_and_counts(d
 
 
 def test_a_receiver_that_works_most_of_the_time_is_never_switched_off(database: Database, database_settings: Settings, hears: Receiver) -> None:
-    made, crypto = hook(database, database_settings, hears.url), provider(database_settings)
+    made = hook(database, database_settings, hears.url)
     for day in range(6):
         announce(database, 3)
         hears.answers = [204, 429]
-        service.deliver(database, crypto, database_settings, made.id, AT + timedelta(days=day), SEND)
+        deliver(database, database_settings, made.id, AT + timedelta(days=day))
     with database.read() as session:
         found = session.get_one(Webhook, made.id)
         assert found.is_active and found.failures == 1
@@ -313,7 +255,8 @@ def test_a_round_does_every_part_and_one_that_fails_stops_no_other(database: Dat
     def bad(_: object) -> None:
         raise ValueError("13900001234")
 
-    worker = Worker(database_settings, database, provider(database_settings), {"noted": done.append, "bad": bad}, send=SEND, clock=lambda: AT, name="w1")
+    kinds = {"noted": Kind("记", lambda run: done.append(run.payload)), "bad": Kind("坏", bad)}  # type: ignore[func-returns-value]
+    worker = Worker(database_settings, database, provider(database_settings), kinds, send=SEND, clock=lambda: AT, name="w1")
     record(database, 3)
     enqueue(database, "bad", priority=1)
     job = enqueue(database)
@@ -327,27 +270,6 @@ def test_a_round_does_every_part_and_one_that_fails_stops_no_other(database: Dat
     assert list(verify(database, provider(database_settings), database_settings.home / "audit.heads", AT)) == []
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    more = {"YIWANG_DATABASE_URL": settings.database_url.get_secret_value()} if settings.database_url else {}
-    return os.environ | more | {"YIWANG_WEBHOOK_PRIVATE": "1", "YIWANG_HOME": str(settings.home)}
-
-
-@contextmanager
-def running(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([str(Path(sys.executable).with_name("yiwang")), "worker"], env=environment(settings), stderr=subprocess.DEVNULL)
-    yield process
-    if process.poll() is None:
-        process.kill()
-    process.wait()
-
-
-def until(condition: object, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
-
-
 def test_a_worker_killed_while_it_delivers_loses_nothing(database: Database, database_settings: Settings, hears: Receiver) -> None:
     hook(database, database_settings, hears.url)
     hears.wait = 0.02
@@ -358,6 +280,7 @@ def test_a_worker_killed_while_it_delivers_loses_nothing(database: Database, dat
             until(lambda before=before: len(hears.heard) >= before + 5)
             process.send_signal(signal.SIGKILL)
             process.wait()
+        expire(database)
     with running(database_settings) as process:
         until(lambda: len({each.replace("-", "") for each in hears.heard}) == 40)
         process.terminate()
@@ -372,7 +295,7 @@ def test_a_message_is_kept_until_the_last_webhook_has_heard_it(database: Databas
     announce(database, 3)
     far = AT + timedelta(days=400)
     assert outbox.prune(database, far) == 0
-    service.deliver(database, provider(database_settings), database_settings, made.id, AT, SEND)
+    deliver(database, database_settings, made.id, AT)
     assert outbox.prune(database, far) == 2, "the newest stays"
 
 
@@ -395,7 +318,7 @@ def test_the_server_has_a_worker_beside_it_that_ends_with_it(tmp_path: Path, end
                 return []
 
         until(workers)
-        pid = int(workers()[0].rpartition(":")[2])
+        pid = int(workers()[0].split(":")[1])
         assert psutil.pid_exists(pid)
         server.send_signal(ending)
         server.wait(30)

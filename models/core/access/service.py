@@ -248,12 +248,22 @@ def needs_second_factor(settings: Settings, principal: Principal, methods: Seque
     return not _is_proved(settings, principal, methods)
 
 
-def prune(database: Database, at: datetime) -> None:
-    """Forget what may no longer be used, sessions over for a month, and failures of yesterday."""
+def prune(database: Database, at: datetime, limit: int = 10_000) -> int:
+    """Forget what may no longer be used, sessions over for a month, and failures of yesterday.
+
+    Returns:
+        Number of rows forgotten; call again while it is ``limit`` or more.
+    """
+    old = (
+        (Once.digest, Once.expires_at < at), (LoginSession.id, LoginSession.expires_at < at - timedelta(days=30)),
+        (Attempts.name, Attempts.updated_at < at - timedelta(days=1)),
+    )  # fmt: skip
+    count = 0
     with database.write() as session:
-        session.execute(sa.delete(Once).where(Once.expires_at < at))
-        session.execute(sa.delete(LoginSession).where(LoginSession.expires_at < at - timedelta(days=30)))
-        session.execute(sa.delete(Attempts).where(Attempts.updated_at < at - timedelta(days=1)))
+        for key, is_over in old:
+            removing = sa.delete(key.class_).where(key.in_(sa.select(key).where(is_over).limit(limit))).execution_options(synchronize_session=False)
+            count += int(getattr(session.execute(removing), "rowcount", 0))
+    return count
 
 
 def _is_proved(settings: Settings, principal: Principal, methods: Sequence[str]) -> bool:

@@ -6,16 +6,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from models.core.outbox.service import lags
 from models.store.operational.tables import Audit, CaseFile, Heartbeat, Job, Webhook
 
 
 def status(session: Session, at: datetime) -> dict[str, Any]:
-    """Workers with their last rounds, and what waits; a fixed number of queries by index."""
+    """Workers with their last rounds, what waits, and how far each consumer of the outbox is behind; a fixed number of queries by index."""
     waiting = sa.select(sa.func.count()).select_from(Job).where(Job.ended_at.is_(None))
     return {
         "workers": [
             {"worker": row.worker, "started_at": row.started_at.isoformat(), "round_at": row.round_at.isoformat(), "errors": row.errors}
             for row in session.scalars(sa.select(Heartbeat).order_by(Heartbeat.worker))
+        ],
+        "consumers": [
+            {
+                "consumer": lag.consumer, "is_waited_for": lag.is_waited_for, "unread": lag.unread,
+                "oldest_at": lag.oldest_at.isoformat() if lag.oldest_at else None,
+                "oldest_seconds": max(0, int((at - lag.oldest_at).total_seconds())) if lag.oldest_at else None,
+            }
+            for lag in lags(session)
         ],
         "unsealed": session.scalar(sa.select(sa.func.count()).select_from(Audit).where(Audit.chain_number.is_(None))),
         "cases_due": session.scalar(sa.select(sa.func.count()).select_from(CaseFile).where(CaseFile.next_timer_at <= at)),
@@ -24,4 +33,4 @@ def status(session: Session, at: datetime) -> dict[str, Any]:
         "jobs_dead": session.scalar(sa.select(sa.func.count()).select_from(Job).where(Job.outcome == "dead")),
         "webhooks_failing": session.scalar(sa.select(sa.func.count()).select_from(Webhook).where(Webhook.failures > 0, Webhook.deleted_at.is_(None))),
         "webhooks_off": session.scalar(sa.select(sa.func.count()).select_from(Webhook).where(sa.not_(Webhook.is_active), Webhook.deleted_at.is_(None))),
-    }
+    }  # fmt: skip

@@ -19,6 +19,25 @@ from models.store.operational.database import Database
 from models.store.operational.order import is_settled, next_transaction, oldest_open
 from models.store.operational.tables import Consumer, Outbox
 
+_MOST_COUNTED = 10_000
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a consumer is behind.
+
+    Attributes:
+        consumer: Which one.
+        is_waited_for: Whether what it has not read is kept for it.
+        unread: Messages that it has not read; 10,001 stands for more than 10,000.
+        oldest_at: When the oldest of them was announced.
+    """
+
+    consumer: str
+    is_waited_for: bool
+    unread: int
+    oldest_at: datetime | None
+
 
 @dataclass(frozen=True)
 class Message:
@@ -58,8 +77,13 @@ def join(now: Work, consumer: str) -> None:
         place = (0, now.session.scalar(sa.select(sa.func.max(Outbox.position))) or 0)
     else:
         place = (oldest - 1, 2**62)
-    now.session.add(Consumer(name=consumer, transaction=place[0], position=place[1], updated_at=now.at))
+    now.session.add(Consumer(name=consumer, transaction=place[0], position=place[1], updated_at=now.at, is_waited_for=True))
     now.session.flush()
+
+
+def wait_for(now: Work, consumer: str, is_waited_for: bool) -> None:
+    """Whether messages that a consumer has not read are kept for it within a unit of work; one that is not waited for goes on with what is left."""
+    now.session.execute(sa.update(Consumer).where(Consumer.name == consumer).values(is_waited_for=is_waited_for))
 
 
 def leave(now: Work, consumer: str) -> None:
@@ -82,30 +106,68 @@ def read(database: Database, consumer: str, limit: int = 100) -> list[Message]:
         YiwangError: YW-OUTBOX-001 for a consumer nobody knows; YW-OUTBOX-002 where its position is of another server.
     """
     with database.read() as session:
-        known = session.get(Consumer, consumer)
-        if known is None:
-            raise YiwangError("YW-OUTBOX-001", consumer=consumer)
         end = next_transaction(session)
-        if end is not None and known.transaction >= end:
+        if end is not None and _known(session, consumer).transaction >= end:
             raise YiwangError("YW-OUTBOX-002", consumer=consumer)
-        query = sa.select(Outbox).where(_is_after(session, (known.transaction, known.position)), is_settled(session, Outbox.transaction))
-        rows = session.scalars(query.order_by(*_order(session)).limit(limit)).all()
-        return [
-            Message(row.event_id, row.topic, row.aggregate, row.aggregate_id, row.payload, row.created_at, (row.transaction or 0, row.position))
-            for row in rows
-        ]  # fmt: skip
+        return [message_of(row) for row in session.scalars(sa.select(Outbox).where(is_unread(session, consumer)).order_by(*keys(session)).limit(limit))]
+
+
+def message_of(row: Outbox) -> Message:
+    """A row as consumers see it."""
+    return Message(row.event_id, row.topic, row.aggregate, row.aggregate_id, row.payload, row.created_at, (row.transaction or 0, row.position))
+
+
+def is_unread(session: Session, consumer: str) -> sa.ColumnElement[bool]:
+    """Whether a row is one that a consumer may read next, or after that.
+
+    Raises:
+        YiwangError: YW-OUTBOX-001 for a consumer nobody knows.
+    """
+    return sa.and_(is_after(session, consumer), is_settled(session, Outbox.transaction))
+
+
+def is_after(session: Session, consumer: str) -> sa.ColumnElement[bool]:
+    """Whether a consumer has not dealt with a row yet, which may still be held back.
+
+    Raises:
+        YiwangError: YW-OUTBOX-001 for a consumer nobody knows.
+    """
+    known = _known(session, consumer)
+    return _is_after(session, (known.transaction, known.position))
+
+
+def keys(session: Session) -> list[Any]:
+    """What orders rows by commit."""
+    return [Outbox.position] if _is_sqlite(session) else [Outbox.transaction, Outbox.position]
 
 
 def done(database: Database, consumer: str, message: Message, at: datetime) -> None:
     """A consumer has dealt with this message and all before it; saying so again, or late, changes nothing."""
     with database.write() as session:
-        place = sa.tuple_(*(sa.literal(number, sa.BigInteger) for number in message.place))
-        moving = sa.update(Consumer).where(Consumer.name == consumer, sa.tuple_(Consumer.transaction, Consumer.position) < place)
-        session.execute(moving.values(transaction=message.place[0], position=message.place[1], updated_at=at))
+        move(session, consumer, message, at)
+
+
+def move(session: Session, consumer: str, message: Message, at: datetime) -> None:
+    """As :func:`done`, within a transaction."""
+    place = sa.tuple_(*(sa.literal(number, sa.BigInteger) for number in message.place))
+    moving = sa.update(Consumer).where(Consumer.name == consumer, sa.tuple_(Consumer.transaction, Consumer.position) < place)
+    session.execute(moving.values(transaction=message.place[0], position=message.place[1], updated_at=at))
+
+
+def lags(session: Session) -> list[Lag]:
+    """How far each consumer is behind; one query, by index, that counts no further than 10,000 each."""
+    after = Outbox.position > Consumer.position
+    if not _is_sqlite(session):
+        after = sa.tuple_(Outbox.transaction, Outbox.position) > sa.tuple_(Consumer.transaction, Consumer.position)
+    some = sa.select(Outbox.position).where(after).correlate(Consumer).limit(_MOST_COUNTED + 1).subquery()
+    count = sa.select(sa.func.count()).select_from(some).scalar_subquery()
+    oldest = sa.select(Outbox.created_at).where(after).correlate(Consumer).order_by(*keys(session)).limit(1).scalar_subquery()
+    rows = session.execute(sa.select(Consumer.name, Consumer.is_waited_for, count, oldest).order_by(Consumer.name))
+    return [Lag(*row) for row in rows]
 
 
 def prune(database: Database, before: datetime, limit: int = 10_000) -> int:
-    """Remove messages older than ``before`` that all consumers have dealt with; none where there is no consumer.
+    """Remove messages older than ``before`` that all consumers have dealt with for whom is waited; all of that age where there is none.
 
     The newest message always stays: SQLite would give its position again.
 
@@ -113,13 +175,11 @@ def prune(database: Database, before: datetime, limit: int = 10_000) -> int:
         Number of messages removed; call again while it equals ``limit``.
     """
     with database.write() as session:
-        places = [(row.transaction, row.position) for row in session.scalars(sa.select(Consumer))]
-        if not places:
-            return 0
-        old = sa.select(Outbox.position).where(
-            Outbox.created_at < before, sa.not_(_is_after(session, min(places))), Outbox.position < sa.select(sa.func.max(Outbox.position)).scalar_subquery()
-        )  # fmt: skip
-        removing = sa.delete(Outbox).where(Outbox.position.in_(old.order_by(*_order(session)).limit(limit).scalar_subquery()))
+        places = [(row.transaction, row.position) for row in session.scalars(sa.select(Consumer).where(Consumer.is_waited_for))]
+        is_read = sa.not_(_is_after(session, min(places))) if places else sa.true()
+        newest = sa.select(sa.func.max(Outbox.position)).scalar_subquery()
+        old = sa.select(Outbox.position).where(Outbox.created_at < before, is_read, Outbox.position < newest)
+        removing = sa.delete(Outbox).where(Outbox.position.in_(old.order_by(*keys(session)).limit(limit).scalar_subquery()))
         return int(getattr(session.execute(removing.execution_options(synchronize_session=False)), "rowcount", 0))
 
 
@@ -134,11 +194,17 @@ def rebase(database: Database) -> None:
             session.execute(sa.update(Consumer).values(transaction=0, position=0))
 
 
+def _known(session: Session, consumer: str) -> Consumer:
+    if (known := session.get(Consumer, consumer)) is None:
+        raise YiwangError("YW-OUTBOX-001", consumer=consumer)
+    return known
+
+
+def _is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
+
+
 def _is_after(session: Session, place: tuple[int, int]) -> sa.ColumnElement[bool]:
-    if session.get_bind().dialect.name == "sqlite":
+    if _is_sqlite(session):
         return Outbox.position > place[1]
     return sa.tuple_(Outbox.transaction, Outbox.position) > sa.tuple_(*(sa.literal(number, sa.BigInteger) for number in place))
-
-
-def _order(session: Session) -> tuple[Any, ...]:
-    return (Outbox.position,) if session.get_bind().dialect.name == "sqlite" else (Outbox.transaction, Outbox.position)

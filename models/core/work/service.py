@@ -116,10 +116,17 @@ def work(database: Database, actor: Actor, at: datetime) -> Iterator[Work]:
         raise YiwangError("YW-STORE-010") from error
 
 
-def prune_answers(database: Database, before: datetime) -> None:
-    """Forget answers to requests older than ``before``: the same request again is then a new one."""
+def prune_answers(database: Database, before: datetime, limit: int = 10_000) -> int:
+    """Forget answers to requests older than ``before``: the same request again is then a new one.
+
+    Returns:
+        Number of answers forgotten; call again while it equals ``limit``. A day's answers at once would hold up every writer.
+    """
+    key = sa.tuple_(Idempotency.actor, Idempotency.key)
+    old = sa.select(Idempotency.actor, Idempotency.key).where(Idempotency.created_at < before).order_by(Idempotency.created_at).limit(limit)
     with database.write() as session:
-        session.execute(sa.delete(Idempotency).where(Idempotency.created_at < before))
+        removing = sa.delete(Idempotency).where(key.in_(old)).execution_options(synchronize_session=False)
+        return int(getattr(session.execute(removing), "rowcount", 0))
 
 
 def _digest(request: Mapping[str, Any]) -> str:

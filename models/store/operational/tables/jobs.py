@@ -17,6 +17,7 @@ class Job(Base):
     __table_args__ = (
         sa.Index("ix_job__waiting", "priority", "due_at", "id", postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")),
         sa.Index("uq_job__key", "kind", "key", unique=True, postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")),
+        sa.Index(None, "kind", "key"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -34,8 +35,16 @@ class Job(Base):
     """Code of the last failure; never its text, which may hold values."""
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
-    """``done`` or ``dead``."""
+    """``done``, ``dead`` or ``cancelled``."""
     created_at: Mapped[datetime]
+    progress_done: Mapped[int] = mapped_column(server_default="0", default=0)
+    """How much is done, in what its kind counts."""
+    progress_total: Mapped[int | None]
+    """Of how much, where that is known."""
+    result: Mapped[dict[str, Any] | None]
+    """What came out: figures and codes, no personal data."""
+    cancel_at: Mapped[datetime | None]
+    """Since when somebody wants it to end."""
 
 
 class Webhook(Base):
@@ -58,6 +67,9 @@ class Webhook(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    leased_by: Mapped[str | None]
+    """The worker that tells it, so that two do not tell it everything twice."""
+    leased_until: Mapped[datetime | None]
 
     __mapper_args__ = {"version_id_col": version}
 

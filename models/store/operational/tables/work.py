@@ -36,6 +36,8 @@ class Consumer(Base):
     transaction: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
     position: Mapped[int] = mapped_column(sa.BigInteger)
     updated_at: Mapped[datetime]
+    is_waited_for: Mapped[bool] = mapped_column(server_default=sa.true(), default=True)
+    """What it has not read is kept; a webhook that is switched off is not waited for."""
 
 
 class Idempotency(Base):
