@@ -6,6 +6,9 @@ that are open stand where their last step left them, so that the engine can go o
 
 from pathlib import Path
 
+from models.core.matters.service import IN_COLUMNS
+from models.domain.contracts import SUBJECTS, columns
+
 ACTIVITIES = {
     # activity: action, step, phase before, phase after, role
     "queued": ("queue", None, "draft", "draft", "applicant"),
@@ -82,11 +85,12 @@ UNITS = """
         '/' || department_code || '/' AS path, any_value(region_code) AS region_code, 1 AS version,
         coalesce(instant(any_value(updated_at)), '2020-01-01T00:00:00.000000Z') AS created_at, coalesce(instant(any_value(updated_at)), '2020-01-01T00:00:00.000000Z') AS updated_at
     FROM department GROUP BY department_code ORDER BY 1"""
+MATTER_BODY = tuple(sorted(set(columns(SUBJECTS["matter"])) - IN_COLUMNS - {"department_name"}))
+"""What a matter's version holds beside its own columns."""
 MATTERS = f"""
     SELECT matter_code AS code, number, coalesce(matter_name, matter_code) AS name, coalesce(department_code, 'NONE') AS unit_code, region_code,
         '{PROCESS}' AS process, {{limits}} AS limits, '[]' AS channels, '{{{{}}}}' AS units, false AS is_commitment,
-        json_object('case_kind_code', case_kind_code, 'basic_code', basic_code, 'theme', theme, 'trips', trips, 'is_online', is_online,
-            'has_certificate', has_certificate, 'result_name', result_name)::VARCHAR AS body,
+        json_object({", ".join(f"'{name}', {name}" for name in MATTER_BODY)})::VARCHAR AS body,
         coalesce(effective_from, DATE '2000-01-01')::VARCHAR AS effective_from,
         coalesce(effective_to, lead(coalesce(effective_from, DATE '2000-01-01')) OVER (PARTITION BY matter_code ORDER BY number))::VARCHAR AS effective_to,
         instant(coalesce(updated_at, TIMESTAMPTZ '2020-01-01')) AS published_at, instant(coalesce(updated_at, TIMESTAMPTZ '2020-01-01')) AS updated_at

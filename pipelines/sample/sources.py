@@ -7,6 +7,9 @@ import yaml
 
 from models.domain.contracts import SUBJECTS
 
+WRITTEN = tuple(subject for subject in SUBJECTS if subject != "calendar_day")
+"""Subjects of the sample: the city keeps to the official calendar."""
+
 
 def write_sources(home: Path) -> None:
     """Write ``<home>/sources.yml`` unless there is one: it belongs to the user from then on."""
@@ -18,6 +21,6 @@ def write_sources(home: Path) -> None:
         {"name": "sample", "kind": "file", "subject": subject, "location": f"sample/{subject}/*.parquet", "cursor": "updated_at"}
         # every version of a matter is kept
         | ({"key": ["matter_code", "version"]} if subject == "matter" else {})
-        for subject in SUBJECTS if subject != "calendar_day"  # the city keeps to the official calendar
+        for subject in WRITTEN
     ]
     path.write_text(yaml.safe_dump({"sources": sources}, allow_unicode=True, sort_keys=False), encoding="utf-8")

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -315,6 +316,30 @@ def test_a_correction_rewrites_only_the_partitions_it_touches(tmp_path: Path, ci
         ).fetchall()
     assert after == before
     assert moved == [(day, department, "M15")]
+    incremental = _digest(settings)
+    build(settings, as_of, "--full-refresh")
+    assert _digest(settings) == incremental
+
+
+@pytest.mark.slow
+def test_a_decided_work_day_clocks_anew_what_counted_it(tmp_path: Path, city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YIWANG_DIGEST_KEY", ENVIRONMENT["YIWANG_DIGEST_KEY"])
+    home = copied(city, tmp_path / "home")
+    settings = Settings(home=home)
+    as_of = datetime.fromisoformat(json.loads((home / "snapshots" / "current.json").read_text())["as_of"])
+    with reading(settings.marts) as connection:
+        before = dict(connection.execute("SELECT case_number, due_on FROM marts.fct_case WHERE due_on IS NOT NULL").fetchall())
+    rest = next(day for offset in range(60) if (day := UNTIL - timedelta(days=40 - offset)).weekday() == 2)
+    (home / "days.csv").write_text(f"day,is_working,reason,updated_at\n{rest},false,市政府临时放假通知,2026-01-01T00:00:00+08:00\n", encoding="utf-8")
+    sources = home / "sources.yml"
+    written = yaml.safe_load(sources.read_text())
+    sources.write_text(yaml.safe_dump({"sources": [*written["sources"], {"name": "sample", "subject": "calendar_day", "location": "days.csv"}]}))
+    build(settings, as_of)
+    with reading(settings.marts) as connection:
+        after = dict(connection.execute("SELECT case_number, due_on FROM marts.fct_case WHERE due_on IS NOT NULL").fetchall())
+    moved = {number for number, due in before.items() if after[number] != due}
+    assert moved and all(before[number] >= rest for number in moved), "what was due before that day is due as it was"
+    assert all(after[number] > before[number] for number in moved), "a day of rest gives time"
     incremental = _digest(settings)
     build(settings, as_of, "--full-refresh")
     assert _digest(settings) == incremental

@@ -28,7 +28,12 @@ select f.source, f.case_number
 from {{ fct }} as f
 inner join {{ source('raw', 'calendar_day') }} as c
     on f.received_on <= c.day
-    and (f.due_on is null or f.due_on >= c.day or f.completed_on is null or {{ dbt.dateadd('day', 40, 'f.completed_on') }} >= c.day)
+    and (
+        f.completed_on is null or {{ dbt.dateadd('day', 40, 'f.completed_on') }} >= c.day
+        {%- for due in ['due_on', 'statutory_due_on', 'promised_due_on', 'delivery_due_on'] %}
+        or f.{{ due }} is null or f.{{ due }} >= c.day
+        {%- endfor %}
+    )
 where c._run_seq > (select seq from mark)
 union
 -- time went on: open cases; time went back: all of them

@@ -23,7 +23,7 @@ from models.domain.errors import YiwangError
 from models.store.operational.paging import Page, Paging, page
 from models.store.operational.tables import MatterVersion, ProcessVersion, Serial, Unit
 
-_IN_COLUMNS = frozenset({"matter_code", "matter_name", "department_code", "region_code", "effective_from", "effective_to", "version", "updated_at", *asdict(Limits())})
+IN_COLUMNS = frozenset({"matter_code", "matter_name", "department_code", "region_code", "effective_from", "effective_to", "version", "updated_at", *asdict(Limits())})
 """Fields of the contract that have columns of their own; the rest is the body."""
 
 
@@ -175,7 +175,7 @@ def _check(session: Session, new: NewVersion, process: Process) -> None:
     known = set(session.scalars(sa.select(Unit.code).where(Unit.code.in_(wanted), Unit.deleted_at.is_(None))))
     if missing := sorted(wanted - known):
         raise YiwangError("YW-STORE-011", what="机构", key="、".join(missing))
-    if own := sorted(_IN_COLUMNS & set(new.body)):
+    if own := sorted(IN_COLUMNS & set(new.body)):
         raise _wrong("其他信息", f"{'、'.join(own)} 另有字段")
     try:
         Contract.model_validate({"matter_code": new.code, **new.body})
