@@ -12,6 +12,16 @@
     {%- endif %}
 {%- endmacro %}
 
+{# Certificates that changed, or whose case did, since this table last took rows. #}
+{% macro certificates_touched() -%}
+    {{ changed_keys('certificate', 'certificate_id') }}
+    union
+    select e.source, e.certificate_id
+    from {{ source('raw', 'certificate') }} as e
+    inner join {{ source('raw', 'case') }} as c on e.source = c.source and e.case_number = c.case_number
+    where c._run_seq > {{ watermark(this) }}
+{%- endmacro %}
+
 {# Keys of raw records that changed since this table last took rows. #}
 {% macro changed_keys(subject, key) -%}
     select source, {{ key }} from {{ source('raw', subject) }} where _run_seq > {{ watermark(this) }}

@@ -55,7 +55,7 @@ TABLES: dict[str, CheckedTable] = {
     ),
     # a step that names no department is its case's
     "fct_case_event": CheckedTable(
-        "case_event", "办件环节", ("case_number", "sequence"), f"coalesce(t.department_code, {_OF_CASE})", "CAST(t.occurred_at AS DATE)", _CASE
+        "case_event", "办件环节", ("case_number", "sequence"), f"coalesce(t.department_code, {_OF_CASE})", "t.occurred_on", _CASE
     ),
     "fct_certificate": CheckedTable(
         "certificate", "电子证照", ("certificate_id",), f"coalesce({_OF_CASE}, t.issuer_code)", "t.issued_on", _CASE

@@ -17,6 +17,7 @@ select
     department_code,
     region_code,
     is_anonymous,
+    coalesce(comment, '') <> '' as has_comment,
     visited_at,
     rectify_due_on,
     rectified_at,
