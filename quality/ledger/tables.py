@@ -1,0 +1,86 @@
+"""The tables of the ledger, in the file of the masked marts, where they stay from run to run.
+
+What does not belong here: what is written into them (:mod:`quality.ledger.merge`).
+"""
+
+# ruff: noqa: S608 - names of tables, constants
+
+from pathlib import Path
+
+import duckdb
+
+TABLES: dict[str, str] = {
+    "quality_violation": """
+        rule_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, source VARCHAR, record_key VARCHAR NOT NULL, field VARCHAR, value VARCHAR,
+        department_code VARCHAR, partition_on DATE, severity VARCHAR NOT NULL, dimension VARCHAR NOT NULL, message VARCHAR,
+        first_seen_run VARCHAR NOT NULL, first_seen_at TIMESTAMPTZ NOT NULL, last_seen_run VARCHAR NOT NULL, last_seen_at TIMESTAMPTZ NOT NULL,
+        healed_run VARCHAR, healed_at TIMESTAMPTZ, times_reopened INTEGER NOT NULL""",
+    "quality_check": """
+        run_id VARCHAR NOT NULL, rule_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, partition_on DATE, rows_checked BIGINT NOT NULL,
+        rows_failed BIGINT NOT NULL, rows_listed BIGINT NOT NULL, status VARCHAR NOT NULL, reason VARCHAR""",
+    "quality_rule": """
+        rule_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, subject VARCHAR NOT NULL, dimension VARCHAR NOT NULL, severity VARCHAR NOT NULL,
+        gate BOOLEAN NOT NULL, title VARCHAR NOT NULL, owner VARCHAR NOT NULL, standard VARCHAR NOT NULL, clause VARCHAR NOT NULL,
+        run_id VARCHAR NOT NULL, status VARCHAR NOT NULL, reason VARCHAR, sampled BIGINT NOT NULL, fingerprint VARCHAR NOT NULL, inputs VARCHAR""",
+    "quality_partition": """
+        table_name VARCHAR NOT NULL, partition_on DATE, row_count BIGINT NOT NULL, newest BIGINT, content VARCHAR, run_id VARCHAR NOT NULL""",
+    "mart_quality_department_day": """
+        date DATE, department_code VARCHAR, rule_id VARCHAR NOT NULL, subject VARCHAR NOT NULL, dimension VARCHAR NOT NULL, severity VARCHAR NOT NULL,
+        rows_checked BIGINT NOT NULL, rows_failed BIGINT NOT NULL""",
+    "mart_quality_rule_day": """
+        date DATE NOT NULL, rule_id VARCHAR NOT NULL, rows_checked BIGINT NOT NULL, rows_failed BIGINT NOT NULL, opened BIGINT NOT NULL,
+        healed BIGINT NOT NULL, status VARCHAR NOT NULL""",
+}
+"""Table → its columns.
+
+``quality_violation``: one row a rule, source and record; open while ``healed_at`` is null.
+``quality_check``: what the rule's latest evaluation of a partition looked at.
+``quality_rule``: the rules as they were last evaluated, and whether they were.
+``quality_partition``: the partitions as they were when they were last evaluated.
+``mart_quality_department_day``: rows looked at and failed, by rule, day of the records and department.
+``mart_quality_rule_day``: the same by rule on the day of each run: the trend.
+"""
+
+
+def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = None) -> None:
+    """Makes the tables that are not there.
+
+    Args:
+        connection: The masked marts, open for writing.
+        previous: An earlier state of the file, the published snapshot for example, from which the ledger is taken when
+            the file has none: marts that were damaged are built anew, and the ledger must not forget what it saw.
+    """
+    connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
+    if is_there(connection):
+        return
+    connection.begin()
+    for table, columns in TABLES.items():
+        connection.execute(f"CREATE TABLE IF NOT EXISTS marts.{table} ({columns})")
+    connection.commit()
+    if previous is not None and previous.is_file():
+        _carry(connection, previous)
+
+
+def is_there(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the file has a ledger."""
+    names = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts'").fetchall()}
+    return set(TABLES) <= names
+
+
+def forget_state(connection: duckdb.DuckDBPyConnection) -> None:
+    """Has the next run evaluate everything."""
+    connection.execute("UPDATE marts.quality_rule SET fingerprint = ''")
+
+
+def _carry(connection: duckdb.DuckDBPyConnection, previous: Path) -> None:
+    literal = "'" + str(previous).replace("'", "''") + "'"
+    connection.execute(f"ATTACH {literal} AS previous (READ_ONLY)")
+    try:
+        there = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'previous'").fetchall()}
+        connection.begin()
+        for table in ("quality_violation", "mart_quality_rule_day"):  # the others tell of partitions that this file may not have
+            if table in there:
+                connection.execute(f"INSERT INTO marts.{table} BY NAME FROM previous.marts.{table}")
+        connection.commit()
+    finally:
+        connection.execute("DETACH previous")
