@@ -210,9 +210,10 @@ def load(
     case = session.scalars(query.with_for_update(of=CaseFile) if is_locked else query).one_or_none()
     if case is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
-    published = session.get_one(ProcessVersion, (case.process, case.process_number))
-    if (process := _PARSED.get(published.digest)) is None:  # a version never changes: parse it once a process
-        process = _PARSED[published.digest] = Process.model_validate(published.body)
+    version = (ProcessVersion.process == case.process, ProcessVersion.number == case.process_number)
+    digest = session.scalars(sa.select(ProcessVersion.digest).where(*version)).one()
+    if (process := _PARSED.get(digest)) is None:  # a version never changes: its body is read and parsed once
+        process = _PARSED[digest] = Process.model_validate(session.scalars(sa.select(ProcessVersion.body).where(*version)).one())
     told = sa.select(*CaseEvent.__table__.columns).where(CaseEvent.case_id == case_id).order_by(CaseEvent.sequence)
     entries = tuple(_entry(event) for event in session.execute(told))  # plain rows: nobody changes them
     state = CaseState(

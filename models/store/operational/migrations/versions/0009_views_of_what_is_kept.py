@@ -22,6 +22,17 @@ _TEXTS = (
 )  # fmt: skip
 _WHOLES = ("trips",)
 _FLAGS = ("is_fee_charged", "is_bookable", "is_payable_online", "is_deliverable", "is_online", "is_one_window", "has_certificate")
+_CASE = """
+CREATE VIEW sync_case AS
+SELECT c.case_number, c.matter_code, c.matter_name, {kind} AS case_kind_code, c.channel_code, c.received_at AS applied_at, c.region_code, c.received_at,
+    u.name AS department_name, c.unit_code AS department_code, CASE WHEN NOT c.is_deemed_accepted THEN c.accepted_at END AS accepted_at, c.completed_at,
+    c.outcome_code, c.window_code, c.is_commitment,
+    EXISTS (SELECT 1 FROM case_event e WHERE e.case_id = c.id AND e.activity = 'accepted' AND e.missing <> {none}) AS is_tolerance,
+    c.updated_at, c.deleted_at IS NOT NULL AS is_deleted
+FROM case_file c
+LEFT JOIN unit u ON u.code = c.unit_code
+LEFT JOIN matter_version m ON m.code = c.matter_code AND m.number = CAST(c.matter_version AS INTEGER)
+WHERE c.kind = 'public' AND c.received_at IS NOT NULL"""
 _WINDOW = """
 CREATE VIEW sync_window AS
 SELECT w.code AS window_code, w.name AS window_name, w.unit_code AS department_code, u.region_code, w.place AS hall_name, w.matters = {none} AS is_general,
@@ -52,6 +63,10 @@ def upgrade() -> None:
     op.create_index(op.f("ix_feedback__case_id_sequence"), "feedback", ["case_id", "sequence"])
     op.create_index(op.f("ix_matter_version__updated_at"), "matter_version", ["updated_at"])
     op.execute("DROP VIEW sync_review")
+    op.execute("DROP VIEW sync_case")
+    none = "'[]'" if is_sqlite else "'[]'::jsonb"
+    kind = "json_extract(m.body, '$.case_kind_code')" if is_sqlite else "m.body ->> 'case_kind_code'"
+    op.execute(_CASE.format(kind=kind, none=none))  # accepted with something missing stays so once it was supplied
     # The later of two instants is no column that an index could find: each row comes from the part in which it is one.
     own = _REVIEW.format(
         updated="f.updated_at", tables="feedback f LEFT JOIN case_file i ON i.id = f.follow_up_id", which="(i.updated_at IS NULL OR i.updated_at <= f.updated_at)"
@@ -59,7 +74,7 @@ def upgrade() -> None:
     followed = _REVIEW.format(updated="i.updated_at", tables="case_file i JOIN feedback f ON i.id = f.follow_up_id", which="i.updated_at > f.updated_at")
     op.execute(f"CREATE VIEW sync_review AS {own} UNION ALL {followed}")
     op.execute(_matter(is_sqlite))
-    op.execute(_WINDOW.format(none="'[]'" if is_sqlite else "'[]'::jsonb"))
+    op.execute(_WINDOW.format(none=none))
     op.execute(_DAY)
 
 
