@@ -60,6 +60,17 @@ def test_a_case_lives_from_application_to_delivery(database: Database) -> None:
         assert session.scalar(sa.select(sa.func.count()).select_from(Audit)) == 2 + 8
 
 
+def test_what_was_accepted_with_something_missing_stays_so_for_the_sync(database: Database) -> None:
+    case_id, whole = new(database), new(database, "C2")
+    for action, more in (("submit", {}), ("pass", {}), ("accept", {"missing": ("照片",)}), ("supply", {"missing": ("照片",)})):
+        do(database, case_id, action, **more)
+    for action in ("submit", "pass", "accept"):
+        do(database, whole, action)
+    with database.read() as session:
+        assert session.get_one(CaseFile, case_id).missing == []
+        assert [(number, bool(missed)) for number, missed in session.execute(sa.text("SELECT case_number, is_tolerance FROM sync_case ORDER BY 1"))] == [("C1", True), ("C2", False)]
+
+
 def test_what_the_case_does_not_allow_changes_nothing(database: Database) -> None:
     case_id = new(database)
     with pytest.raises(YiwangError) as caught:
