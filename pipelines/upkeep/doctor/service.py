@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.domain.settings import Settings
 from pipelines.upkeep.doctor import files, machine, state
+from pipelines.upkeep.doctor.background import background
 from pipelines.upkeep.doctor.types import Check, Finding, Look
 
 CHECKS: dict[str, Check] = {
@@ -14,6 +15,7 @@ CHECKS: dict[str, Check] = {
     "warehouse": state.warehouse, "version": state.version, "digest_key": state.digest_key, "clock": state.clock,
     "last_run": state.last_run, "blocks": state.blocks, "leftovers": files.leftovers, "snapshot": state.snapshot,
     "freshness": state.freshness_of_sources, "calendar": state.calendar, "alerts": files.alerts, "store_keys": files.store_keys,
+    "background": background,
 }  # fmt: skip
 """Name → check, in the order in which people read them."""
 IN_WAREHOUSE = ("warehouse", "version", "digest_key", "clock", "last_run")
