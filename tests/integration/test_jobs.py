@@ -1,5 +1,6 @@
 """Jobs: their kinds, schedule, progress and end, with real workers that are killed, and many at once."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -202,6 +203,47 @@ def test_a_host_whose_clock_is_ahead_takes_no_job_that_somebody_is_at(database: 
 
     monkeypatch.setattr("models.core.jobs.service.datetime", Ahead)
     assert jobs.take(database, "w2", jobs.clock(database), NOTED) is None
+
+
+def test_what_a_host_whose_clock_is_ahead_asks_for_is_done_at_once(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("one host, one clock")
+    job = enqueue(database, at=datetime.now(UTC) + DAY)
+    for _ in range(jobs.MOST_ATTEMPTS):
+        taken = jobs.take(database, "w1", jobs.clock(database) + DAY / 2, NOTED)
+        assert taken is not None
+        jobs.failed(database, taken, "w1", jobs.clock(database), "YW-X-001")
+    with work(database, WHO, datetime.now(UTC) + DAY) as now:
+        assert jobs.retry(now, job).due_at < datetime.now(UTC) + DAY / 2  # type: ignore[arg-type]
+    assert jobs.take(database, "w1", jobs.clock(database), NOTED) is not None
+
+
+def test_a_job_that_never_ends_is_ended(database: Database, database_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = enqueue(database)
+    endless = Kind("无尽", lambda run: [run.tell(number) for number in itertools.count()] and None, longest=timedelta(seconds=0.2))
+    ran = run_next(tools(database, database_settings), {"noted": endless}, "w1", lambda: False)
+    assert ran is not None and ran.code == "YW-JOB-005" and state(database, job) == (1, None, "YW-JOB-005")
+    monkeypatch.setattr(jobs, "LEASE", timedelta(seconds=0.6))
+    second, hung = enqueue(database, key="hung", at=datetime.now(UTC)), threading.Event()
+    real = Tools(database_settings, database, provider(database_settings), SEND, lambda: jobs.clock(database))
+    kinds = {"noted": Kind("挂起", lambda run: hung.wait(60) and None, longest=timedelta(seconds=1))}
+    thread = threading.Thread(target=run_next, args=(real, kinds, "w1", lambda: False), daemon=True)
+    with database.write() as session:
+        session.execute(sa.delete(Job).where(Job.id == job))
+    thread.start()
+    until(lambda: state(database, second)[0] == 1)
+    taken: list[jobs.Taken] = []
+
+    def is_taken() -> bool:
+        found = jobs.take(database, "w2", jobs.clock(database), NOTED)
+        taken.extend([found] if found else [])
+        return bool(taken)
+
+    until(is_taken)
+    assert taken[0].id == second and taken[0].attempt == 2, "one that hangs loses its lease"
+    hung.set()
+    thread.join(10)
+    assert found(database, second).leased_by == "w2"
 
 
 def test_a_long_job_holds_up_neither_sealing_nor_the_end(database: Database, database_settings: Settings) -> None:

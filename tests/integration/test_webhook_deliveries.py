@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from models.core.crypto.service import provider
 from models.core.jobs.status import status
@@ -16,8 +17,10 @@ from models.core.webhooks import deliveries, service
 from models.core.webhooks.sending import signature
 from models.core.work.service import work
 from models.domain.errors import YiwangError
+from models.domain.ids import uuid7
 from models.domain.settings import Settings
 from models.store.operational.database import Database
+from models.store.operational.migration import _config, upgrade
 from models.store.operational.paging import Paging
 from models.store.operational.tables import Audit, Webhook
 from serving.worker.service import Worker
@@ -227,3 +230,25 @@ def test_the_status_says_how_far_each_consumer_is_behind(database: Database, dat
         {"consumer": "sync", "is_waited_for": True, "unread": 4, "oldest_at": AT.isoformat(), "oldest_seconds": 7200},
         {"consumer": f"webhook:{made.id}", "is_waited_for": True, "unread": 1, "oldest_at": (AT + timedelta(hours=1)).isoformat(), "oldest_seconds": 3600},
     ]
+
+
+def test_what_was_off_before_this_version_is_not_waited_for(settings_of_store: Settings) -> None:
+    database = Database(settings_of_store)
+    config = _config()
+    with database.write() as session:
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0009")
+        old = {"name": "a", "url": "https://a.example/", "topics": "[]", "secret": "s", "failures": 0, "version": 1, "created_at": AT, "updated_at": AT}
+        ids = {True: uuid7(AT), False: uuid7(AT)}
+        kinds = {column.name: column.type for column in Webhook.__table__.columns} | {"topics": sa.String()}
+        for is_active, webhook_id in ids.items():
+            values = {name: sa.bindparam(None, value, kinds[name]) for name, value in (old | {"id": webhook_id, "is_active": is_active}).items()}
+            if not database.is_sqlite:
+                values["topics"] = sa.text("'[]'::jsonb")  # type: ignore[assignment]
+            session.execute(sa.insert(sa.table("webhook", *(sa.column(name) for name in values))).values(values))
+            row = {"name": f"webhook:{webhook_id}", "transaction": 0, "position": 0, "updated_at": sa.bindparam(None, AT, kinds["updated_at"])}
+            session.execute(sa.insert(sa.table("consumer", *(sa.column(name) for name in row))).values(row))
+    upgrade(database)
+    with database.read() as session:
+        assert {lag.consumer: lag.is_waited_for for lag in outbox.lags(session)} == {f"webhook:{ids[each]}": each for each in (True, False)}
+    database.close()

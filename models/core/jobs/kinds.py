@@ -68,7 +68,7 @@ KINDS: dict[str, Kind] = {
     "jobs.prune": Kind("清理已结束的后台任务", _prune_jobs, every="day", is_free=True),
     "answers.prune": Kind("清理过期的请求应答", _prune_answers, every="day", is_free=True),
     "access.prune": Kind("清理过期的会话和登录记录", _prune_access, every="day", is_free=True),
-    "audit.verify": Kind("核查审计记录", _verify_audit, attempts=3, every="week", is_free=True),
+    "audit.verify": Kind("核查审计记录", _verify_audit, attempts=3, every="week", longest=timedelta(hours=12), is_free=True),
     deliveries.TEST: Kind("试推送", _test_webhook, attempts=2),
     deliveries.RESEND: Kind("重新推送一条消息", _resend, attempts=4),
 }

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -42,7 +42,7 @@ class Tools:
 class Interrupted(Exception):  # noqa: N818 - no fault
     """A job ends before it is done: cancelled, lost to another worker, or its worker stops."""
 
-    def __init__(self, why: Literal["cancelled", "lost", "stopping"]) -> None:
+    def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
 
@@ -54,15 +54,17 @@ class Run:
         tools: What it works with.
         taken: The job.
         worker: Who runs it.
+        longest: How long it may take.
         is_stopping: Whether the worker was told to stop.
     """
 
-    def __init__(self, tools: Tools, taken: jobs.Taken, worker: str, is_stopping: Callable[[], bool]) -> None:
+    def __init__(self, tools: Tools, taken: jobs.Taken, worker: str, longest: timedelta, is_stopping: Callable[[], bool]) -> None:
         self.tools = tools
         self._taken, self._worker, self._is_stopping = taken, worker, is_stopping
         self._standing: jobs.Standing = "mine"
         self._progress: tuple[int, int | None] | None = None
         self._said = float("-inf")
+        self._begun, self._longest = time.monotonic(), longest
 
     @property
     def id(self) -> UUID:
@@ -86,8 +88,14 @@ class Run:
             self.hold()
         if self._standing != "mine":
             raise Interrupted(self._standing)
+        if self.is_overdue():
+            raise YiwangError("YW-JOB-005")
         if self._is_stopping():
             raise Interrupted("stopping")
+
+    def is_overdue(self) -> bool:
+        """Whether it takes longer than its kind may."""
+        return time.monotonic() - self._begun > self._longest.total_seconds()
 
     def hold(self) -> None:
         """Renew the lease and hear what became of the job."""
@@ -104,6 +112,7 @@ class Kind:
         do: Does it, and returns what came out; it is done at least once and must bear being done again.
         attempts: After how many failures it is given up.
         every: How often the worker has it done by itself, at night by the city's clock.
+        longest: How long an attempt may take; then its lease is no longer held, so that one that hangs ends as dead too.
         is_free: It takes no payload: whoever has the right may have it done at any time.
     """
 
@@ -111,6 +120,7 @@ class Kind:
     do: Callable[[Run], Mapping[str, Any] | None]
     attempts: int = jobs.MOST_ATTEMPTS
     every: Literal["day", "week"] | None = None
+    longest: timedelta = timedelta(hours=1)
     is_free: bool = False
 
 
@@ -139,7 +149,7 @@ def run_next(tools: Tools, kinds: Mapping[str, Kind], worker: str, is_stopping: 
     taken = jobs.take(database, worker, clock(), {name: kind.attempts for name, kind in kinds.items()})
     if taken is None:
         return None
-    run, over = Run(tools, taken, worker, is_stopping), threading.Event()
+    run, over = Run(tools, taken, worker, kinds[taken.kind].longest, is_stopping), threading.Event()
     holding = threading.Thread(target=_hold, args=(run, over), daemon=True)
     holding.start()
     try:
@@ -166,6 +176,6 @@ def _leave(database: Database, taken: jobs.Taken, worker: str, clock: Callable[[
 
 def _hold(run: Run, over: threading.Event) -> None:
     """While a step takes long; a database that is away for less than the lease loses nothing."""
-    while not over.wait(jobs.LEASE.total_seconds() / 3):
+    while not over.wait(jobs.LEASE.total_seconds() / 3) and not run.is_overdue():
         with suppress(Exception):
             run.hold()

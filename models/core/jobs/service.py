@@ -70,7 +70,7 @@ def enqueue(now: Work, kind: str, payload: Mapping[str, Any], *, key: str | None
         kind: What; one of :data:`models.core.jobs.kinds.KINDS`.
         payload: With what; identifiers, no personal data.
         key: While a job of this kind with this key waits or is under way, no second one is made.
-        due_at: Not before.
+        due_at: Not before; None: at once, also where this host's clock is ahead of the database's.
         priority: The smaller, the sooner.
 
     Returns:
@@ -82,7 +82,7 @@ def enqueue(now: Work, kind: str, payload: Mapping[str, Any], *, key: str | None
     if len(orjson.dumps(dict(payload))) > MOST_PAYLOAD:
         raise YiwangError("YW-JOB-004", kind=kind)
     insert = postgresql.insert if now.is_postgresql else sqlite.insert
-    new = insert(Job).values(id=now.new_id(), kind=kind, key=key, payload=dict(payload), priority=priority, due_at=due_at or now.at, attempts=0, created_at=now.at)
+    new = insert(Job).values(id=now.new_id(), kind=kind, key=key, payload=dict(payload), priority=priority, due_at=due_at or _at_once(now), attempts=0, created_at=now.at)
     waits = new.on_conflict_do_nothing(index_elements=[Job.kind, Job.key], index_where=Job.ended_at.is_(None))
     return now.session.scalar(waits.returning(Job.id))  # of two at once the second waits for the first and makes none
 
@@ -191,7 +191,7 @@ def retry(now: Work, job_id: UUID) -> Job:
     found = _held(now, job_id)
     if found.outcome not in ("dead", "cancelled"):
         raise YiwangError("YW-STORE-011", what="失败的后台任务", key=job_id)
-    found.ended_at, found.outcome, found.attempts, found.due_at, found.cancel_at, found.progress_done = None, None, 0, now.at, None, 0
+    found.ended_at, found.outcome, found.attempts, found.due_at, found.cancel_at, found.progress_done = None, None, 0, _at_once(now), None, 0
     try:
         with now.session.begin_nested():
             now.session.flush()
@@ -219,6 +219,10 @@ def prune(database: Database, before: datetime, limit: int = 10_000) -> int:
         old = sa.select(Job.id).where(Job.outcome.in_(("done", "cancelled")), Job.ended_at < before).limit(limit)
         removing = sa.delete(Job).where(Job.id.in_(old.scalar_subquery())).execution_options(synchronize_session=False)
         return int(getattr(session.execute(removing), "rowcount", 0))
+
+
+def _at_once(now: Work) -> Any:
+    return sa.func.least(sa.literal(now.at, Job.due_at.type), sa.func.clock_timestamp()) if now.is_postgresql else now.at
 
 
 def _held(now: Work, job_id: UUID) -> Job:
