@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from models.domain.errors import YiwangError
 
-SECRETS = ("oidc_client_secret", "digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url", "keys", "audit_keys")
+SECRETS = ("oidc_client_secret", "digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url", "keys", "audit_keys", "report_keys")
 """Settings that are refused in ``yiwang.toml``."""
 
 
@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL of the operational database, `postgresql://…` in production; none: an SQLite file in the home.")
     keys: SecretStr | None = Field(None, description="Keys that encrypt personal data in the operational database, as `id:64 hex digits`, comma-separated; the first encrypts, all decrypt; none: one is made once in the home, for development.")
     audit_keys: SecretStr | None = Field(None, description="Keys that sign the audit chain, in the form of `YIWANG_KEYS`; the first signs; never remove one; none: one is made once in the home, for development.")
+    report_keys: SecretStr | None = Field(None, description="Keys that sign packages for the platform above, in the form of `YIWANG_KEYS`; the first signs; none: one is made once in the home, for development.")
+    report_signature: Literal["ed25519", "ecdsa-p256", "provider"] = Field("ed25519", description="What signs packages for the platform above; `provider`: the crypto provider, SM2 where it is a certified module.")
     cipher: Literal["sm4-gcm", "aes-256-gcm"] = Field("sm4-gcm", description="What encrypts personal data; what the other has encrypted stays readable.")
     crypto_provider: str = Field("software", description="`software`, or `package.module:factory` of a certified module's adapter (docs/security.md).")
     review_default_days: int = Field(15, ge=1, description="Days after a decision without a review, after which it counts as reviewed by default.")
@@ -102,7 +104,7 @@ class Settings(BaseSettings):
             raise ValueError("至少 16 个字符")
         return value
 
-    @field_validator("keys", "audit_keys")
+    @field_validator("keys", "audit_keys", "report_keys")
     @classmethod
     def _is_a_key_ring(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
