@@ -10,6 +10,7 @@ select
     m.type_code,
     coalesce(c.department_code, m.department_code, c.department_name) as department_code,
     coalesce(d.current_code, c.department_code, m.department_code, c.department_name) as current_department_code,
+    c.department_code is not null as is_department_stated,
     c.region_code,
     c.window_code,
     {{ shown_code('c.channel_code') }} as channel_code,

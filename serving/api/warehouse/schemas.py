@@ -105,6 +105,7 @@ class Case(BaseModel):
     type_code: str | None = Field(description="事项类型代码（表 A.1）")
     department_code: str | None = Field(description="受理单位统一社会信用代码")
     current_department_code: str | None = Field(description="现部门代码：受理单位合并、更名后的部门；未变更或拆分时同受理单位")
+    is_department_stated: bool | None = Field(description="办件是否写明受理单位")
     region_code: str | None = Field(description="行政区划")
     window_code: str | None = Field(description="窗口编号")
     channel_code: str | None = Field(description="申报来源代码（码表 L.channel）")
