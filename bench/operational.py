@@ -136,22 +136,11 @@ def process(command: Sequence[str], settings: Settings) -> Iterator[psutil.Proce
 def server(settings: Settings, workers: int, watched: dict[str, psutil.Process]) -> Iterator[int]:
     """The real server on a free port; several processes share it."""
     port = free_port()
-    if workers == 1:
-        command = [program(), "serve", "--no-worker", "--port", str(port)]
-    else:
-        command = [sys.executable, "-m", "uvicorn", "--factory", "bench.operational:application", "--port", str(port), "--workers", str(workers), "--log-level", "error", "--no-access-log"]
+    command = [program(), "serve", "--no-worker", "--port", str(port), *(["--processes", str(workers)] if workers > 1 else [])]
     with process(command, settings) as child:
         watched["服务"] = child
         _until_ready(port, "/health")
         yield port
-
-
-def application() -> object:
-    """For several processes."""
-    from models.domain.settings import get_settings
-    from serving.app import create_app
-
-    return create_app(get_settings())
 
 
 @contextmanager
@@ -214,7 +203,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--workers", type=int, default=1, help="服务进程数（PostgreSQL）")
+    parser.add_argument("--workers", type=int, default=1, help="服务进程数")
     parser.add_argument("--folder", type=Path, help="数据目录，保留以便再用")
     chosen = parser.parse_args(arguments)
     console = Console(width=160)

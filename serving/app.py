@@ -1,7 +1,11 @@
 """The server: the API and the pages behind one guard, on one address."""
 
 import errno
+import os
+import signal
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,11 +14,12 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from uvicorn.supervisors import Multiprocess
 
 from models.core.crypto.service import provider
 from models.core.work.operations import Operations
 from models.domain.errors import YiwangError
-from models.domain.settings import Settings
+from models.domain.settings import Settings, get_settings
 from models.store.operational.database import Database
 from models.store.operational.migration import upgrade
 from models.store.snapshots import SnapshotStore
@@ -31,8 +36,12 @@ from serving.head import HeadAsGet
 from serving.web.service import mount
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, has_pages: bool = True) -> FastAPI:
     """The application.
+
+    Args:
+        settings: Address, home, tokens.
+        has_pages: With the pages beside the interfaces.
 
     Raises:
         YiwangError: YW-SERVE-002 when it would be open to others without authentication, YW-CONFIG-001 for tokens that
@@ -63,7 +72,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(catalogue_router)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, responses=PROBLEMS)
-    mount(app, settings, store)
+    if has_pages:
+        mount(app, settings, store)
     # the last one added stands outermost
     app.add_middleware(HeadAsGet)
     app.add_middleware(Guard, authenticator=authenticator, refuse=problems.refuse)
@@ -71,26 +81,46 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+def interfaces() -> FastAPI:
+    """The interfaces alone, of one process among several; it ends with the one that started it, even when that one is killed."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+    observe.log_libraries()
+    return create_app(get_settings(), has_pages=False)
+
+
+def serve(settings: Settings, announce: Callable[[str], None] | None = None, processes: int | None = None) -> None:
     """Serve until stopped.
 
     Args:
         settings: Address, home, tokens.
         announce: Is told the address once it is bound.
+        processes: So many processes that share the address, interfaces only; their settings are the environment's. None: this process,
+            with the pages, whose sockets must come back to the process that drew them.
 
     Raises:
         YiwangError: YW-SERVE-001 when the port is taken, and as :func:`create_app`.
     """
-    app = create_app(settings)
+    app = create_app(settings, has_pages=processes is None)
     listening = listen(settings.host, settings.port)
     if announce:
         announce(f"http://{settings.host}:{settings.port}")
     observe.log_libraries()
     config = uvicorn.Config(
-        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, timeout_graceful_shutdown=10
-    )
+        app if processes is None else "serving.app:interfaces", factory=processes is not None, workers=processes or 1, access_log=False, log_config=None,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=10,
+    )  # fmt: skip
     with listening:
-        uvicorn.Server(config).run(sockets=[listening])
+        if processes is None:
+            uvicorn.Server(config).run(sockets=[listening])
+        else:
+            Multiprocess(config, sockets=[listening]).run()
 
 
 def listen(host: str, port: int) -> socket.socket:

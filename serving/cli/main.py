@@ -23,6 +23,7 @@ from serving.cli.audit import store as store_app
 from serving.cli.pour import pour as pour_command
 from serving.cli.progress import Bars
 from serving.cli.provider import app as provider_app
+from serving.cli.report import app as report_app
 from serving.cli.sources import app as sources_app
 from serving.cli.staff import app as staff_app
 from serving.cli.worker import worker as worker_command
@@ -33,6 +34,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(store_app, name="store")
 app.add_typer(staff_app, name="staff")
 app.add_typer(provider_app, name="login-provider")
+app.add_typer(report_app, name="report")
 app.command("worker")(worker_command)
 app.command("pour")(pour_command)
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
@@ -228,6 +230,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="监听地址，默认 127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="端口，默认 8000")] = None,
     worker: Annotated[bool, typer.Option(help="同时启动后台程序；另行运行 yiwang worker 时用 --no-worker")] = True,
+    processes: Annotated[int | None, typer.Option(min=1, max=64, help="只启动接口、不含页面，由几个进程分担；页面另用一个不带此项的 yiwang serve")] = None,
     home: Home = None,
 ) -> None:
     """启动接口与页面，以及旁边的后台程序。"""
@@ -236,8 +239,10 @@ def serve(
 
     console = Console(stderr=True, highlight=False)
     settings = settings_of(home, host=host, port=port)
+    if processes is not None:  # they read their settings themselves
+        os.environ |= {"YIWANG_HOME": str(settings.home), "YIWANG_HOST": settings.host, "YIWANG_PORT": str(settings.port)}
     with beside(settings, worker):
-        serve_app(settings, lambda address: console.print(f"一网已启动：{address}（按 Ctrl+C 结束）", soft_wrap=True))
+        serve_app(settings, lambda address: console.print(f"一网已启动：{address}（按 Ctrl+C 结束）", soft_wrap=True), processes)
 
 
 @app.command()
