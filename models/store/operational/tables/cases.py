@@ -46,6 +46,8 @@ class CaseFile(Base):
     limits: Mapped[dict[str, Any]]
     applicant_id: Mapped[UUID | None]
     agent_id: Mapped[UUID | None]
+    opened_by: Mapped[str | None]
+    """Who began it; None for internal cases, whose events are not to tell who spoke. A party's own draft is nobody else's."""
     unit_code: Mapped[str]
     region_code: Mapped[str | None]
     window_code: Mapped[str | None]

@@ -16,12 +16,12 @@ _OPEN = sa.text("appeal_id IS NOT NULL AND excluded_at IS NULL")
 class Feedback(Base):
     """A review of a step, a second reading after rectification, or a complaint; never changed, only left out of the count.
 
-    One active and one default review a step at most: the unique index sees to it whoever comes at once.
+    One review a step at most that whoever was served gave, one with a code and one by default: the unique index sees to it whoever comes at once.
     """
 
     __tablename__ = "feedback"
     __table_args__ = (
-        sa.Index("uq_feedback__step", "case_id", "sequence", "is_default", unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST),
+        sa.Index("uq_feedback__step", "case_id", "sequence", "is_default", "is_coded", unique=True, sqlite_where=_FIRST, postgresql_where=_FIRST),
         sa.Index("ix_feedback__bad", "id", sqlite_where=_BAD, postgresql_where=_BAD),
         sa.Index(None, "is_default", "given_at"),
         sa.Index("ix_feedback__appeal", "appeal_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
@@ -48,6 +48,10 @@ class Feedback(Base):
     level: Mapped[int | None]
     """1 非常满意 to 5 非常不满意 (GB/T 39046-2020 A.8); None for complaints."""
     is_default: Mapped[bool]
+    is_coded: Mapped[bool] = mapped_column(server_default=sa.false(), default=False)
+    """Given with a code, by whoever held it; what somebody says under their own log-in stands before it."""
+    given_by: Mapped[str | None]
+    """System or person of the staff that handed it in; None where whoever speaks did so themselves."""
     channel_code: Mapped[str | None]
     tags: Mapped[list[str]]
     text: Mapped[str | None] = mapped_column(info=SECRET)
