@@ -123,9 +123,10 @@ def opened(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
                 connection.execute(f"SET TimeZone = '{settings.zone}'")
                 connection.execute(f"ATTACH '{_quoted(folders.ledger)}' AS ledger")
                 connection.execute(_SCHEMA)
+                recorded = {row[0] for row in connection.execute("SELECT number FROM ledger.package").fetchall()}
             except (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.CatalogException) as error:
                 raise YiwangError("YW-REPORT-007", what=folders.ledger, detail=str(error).splitlines()[0]) from error
-            _recover(connection, folders)
+            _recover(recorded, folders)
             yield connection
 
 
@@ -192,8 +193,7 @@ def abandon(connection: duckdb.DuckDBPyConnection, folders: Folders, number: str
         shutil.rmtree(folders.building / number, ignore_errors=True)
 
 
-def _recover(connection: duckdb.DuckDBPyConnection, folders: Folders) -> None:
-    recorded = {row[0] for row in connection.execute("SELECT number FROM ledger.package").fetchall()}
+def _recover(recorded: set[str], folders: Folders) -> None:
     for left in folders.building.iterdir():
         if left.name in recorded:
             _put_into_place(left, folders, left.name)
