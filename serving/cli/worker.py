@@ -22,7 +22,7 @@ from serving.cli.audit import settings_at
 if TYPE_CHECKING:
     from serving.worker.service import Worker
 
-_PARTS = {"webhooks": "推送", "seal": "封存审计", "time": "到期处理", "reviews": "默认评价和申诉", "schedule": "安排日常任务", "jobs": "后台任务"}
+_PARTS = {"webhooks": "推送", "seal": "封存审计", "time": "到期处理", "reviews": "默认评价和申诉", "schedule": "安排日常任务", "jobs": "后台任务", "long_jobs": "长时间的后台任务"}
 _PARENT = "YIWANG_WORKER_PARENT"
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 

@@ -99,7 +99,7 @@ class Worker:
 
         Webhooks and jobs go on beside the rounds: a receiver or a job that takes its time holds up neither sealing nor time.
         """
-        for name, part in (("webhooks", self._relay), ("jobs", self._work)):
+        for name, part in (("webhooks", self._relay), ("jobs", self._work), ("long_jobs", self._work_long)):
             self._beside[name] = threading.Thread(target=self._go_on, args=(name, part), daemon=True)
         for thread in self._beside.values():
             thread.start()
@@ -158,7 +158,7 @@ class Worker:
     def _parts(self) -> Sequence[tuple[str, timedelta, Part]]:
         parts: tuple[tuple[str, timedelta, Part], ...] = (
             ("webhooks", _SECOND, self._relay), ("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews),
-            ("schedule", _MINUTE, self._schedule), ("jobs", _SECOND, self._work),
+            ("schedule", _MINUTE, self._schedule), ("jobs", _SECOND, self._work), ("long_jobs", _SECOND, self._work_long),
         )  # fmt: skip
         return [part for part in parts if part[0] not in self._beside]
 
@@ -206,8 +206,15 @@ class Worker:
         return is_more
 
     def _work(self, at: datetime) -> bool:
+        return self._work_lane(is_long=False)
+
+    def _work_long(self, at: datetime) -> bool:
+        return self._work_lane(is_long=True)
+
+    def _work_lane(self, *, is_long: bool) -> bool:
         """One job."""
-        ran = run_next(self._tools, self.kinds, self.name, self._stop.is_set)
+        kinds = {name: kind for name, kind in self.kinds.items() if kind.is_long is is_long}
+        ran = run_next(self._tools, kinds, self.name, self._stop.is_set) if kinds else None
         if ran is None:
             return False
         if ran.why != "done":

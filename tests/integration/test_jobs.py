@@ -93,7 +93,7 @@ def test_a_changed_audit_is_found_by_the_worker(database: Database, database_set
     unguarded(database, "UPDATE audit SET target = 'case:x' WHERE chain_number = 7")
     with work(database, WHO, AT) as now:
         asked = ask(now, "audit.verify").id
-    assert worker.round() and worker.errors == {"jobs": "audit.verify: YW-AUDIT-002"}
+    assert worker.round() and worker.errors == {"long_jobs": "audit.verify: YW-AUDIT-002"}
     assert state(database, asked) == (1, None, "YW-AUDIT-002")
 
 
@@ -109,6 +109,8 @@ def test_what_waits_is_not_asked_for_twice_and_a_retry_beside_it_is_told_so(data
             again(now)
         assert caught.value.code == "YW-JOB-002"
     assert state(database, dead)[1] == "dead"
+    with work(database, WHO, AT) as now:
+        assert jobs.cancel(now, dead).outcome == "cancelled", "nobody needs it any more: it is put away"
 
 
 def test_kinds_that_need_something_are_not_asked_for_without_it_and_none_carries_much(database: Database) -> None:
@@ -246,7 +248,7 @@ def test_a_job_that_never_ends_is_ended(database: Database, database_settings: S
     assert found(database, second).leased_by == "w2"
 
 
-def test_a_long_job_holds_up_neither_sealing_nor_the_end(database: Database, database_settings: Settings) -> None:
+def test_a_long_job_holds_up_neither_sealing_nor_quick_ones_nor_the_end(database: Database, database_settings: Settings) -> None:
     begun, over = threading.Event(), threading.Event()
 
     def do(run: Run) -> None:
@@ -255,7 +257,8 @@ def test_a_long_job_holds_up_neither_sealing_nor_the_end(database: Database, dat
             run.tell(0)
 
     job = enqueue(database, at=datetime.now(UTC))
-    worker = Worker(database_settings, database, provider(database_settings), {"noted": Kind("长", do)}, send=SEND)
+    kinds = {"noted": Kind("长", do, longest=timedelta(hours=2)), "quick": Kind("短", lambda run: {})}
+    worker = Worker(database_settings, database, provider(database_settings), kinds, send=SEND)
     thread = threading.Thread(target=worker.run, daemon=True)
     thread.start()
     assert begun.wait(30)
@@ -266,6 +269,8 @@ def test_a_long_job_holds_up_neither_sealing_nor_the_end(database: Database, dat
             return session.scalar(sa.select(sa.func.count()).select_from(Audit).where(Audit.chain_number.is_not(None))) == 3
 
     until(is_sealed)
+    quick = enqueue(database, "quick", at=datetime.now(UTC))
+    until(lambda: state(database, quick)[1] == "done")
     worker.stop()
     thread.join(30)
     over.set()

@@ -228,6 +228,39 @@ def test_a_receiver_that_drips_is_left_after_its_time(monkeypatch: pytest.Monkey
         assert not thread.is_alive(), "the sender hung up"
 
 
+def test_a_handshake_that_drips_is_left_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.worker.sending._SECONDS", 1)
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")  # a handshake record of 16 KiB begins
+                while not over.wait(0.05):
+                    try:
+                        connection.sendall(b"\x03")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        with pytest.raises(OSError):
+            SEND(f"https://127.0.0.1:{listening.getsockname()[1]}/", b"{}", {})
+        thread.join(10)
+        over.set()
+        assert not thread.is_alive(), "the sender hung up"
+
+
+def test_a_name_server_that_never_answers_is_left_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.worker.sending._SECONDS", 1)
+    over = threading.Event()
+    with pytest.raises(YiwangError) as caught:
+        HttpSender(is_private_allowed=True, resolver=lambda *_: [] if over.wait(60) else [])("http://slow.example/", b"{}", {})
+    assert caught.value.code == "YW-WEBHOOK-001" and "slow.example" in caught.value.message
+    over.set()
+
+
 def test_a_webhook_whose_name_cannot_be_asked_for_holds_back_nobody_and_counts(database: Database, database_settings: Settings, hears: Receiver) -> None:
     bad, _ = hook(database, database_settings, f"http://{'x' * 70}.example/"), hook(database, database_settings, hears.url)
     announce(database, 2)

@@ -16,6 +16,7 @@ from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 
+_QUICK = timedelta(hours=1)
 _SAY = 1.0
 """Seconds between two words of a job on its progress that reach the store."""
 
@@ -120,8 +121,13 @@ class Kind:
     do: Callable[[Run], Mapping[str, Any] | None]
     attempts: int = jobs.MOST_ATTEMPTS
     every: Literal["day", "week"] | None = None
-    longest: timedelta = timedelta(hours=1)
+    longest: timedelta = _QUICK
     is_free: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """It has a lane of its own, so that what is quick does not wait for it."""
+        return self.longest > _QUICK
 
 
 @dataclass(frozen=True)

@@ -166,13 +166,13 @@ def get(session: Session, job_id: UUID) -> Job:
 
 
 def cancel(now: Work, job_id: UUID) -> Job:
-    """Have a job not done: at once where it waits; one under way ends at its next step and keeps what it has done.
+    """Have a job not done: at once where it waits or was given up; one under way ends at its next step and keeps what it has done.
 
     Raises:
-        YiwangError: YW-STORE-011 where there is none; YW-JOB-003 where it has ended.
+        YiwangError: YW-STORE-011 where there is none; YW-JOB-003 where it is done or cancelled.
     """
     found = _held(now, job_id)
-    if found.ended_at is not None:
+    if found.outcome in ("done", "cancelled"):
         raise YiwangError("YW-JOB-003")
     if found.leased_by is None:
         _end(found, now.at, "cancelled")

@@ -53,6 +53,6 @@ def _amiss(figures: dict[str, Any], now: datetime) -> Iterator[Says]:
                 "请检查接收方；接收方不收某一条时可在 /api/v1/webhooks 下跳过它，不再使用的订阅请停用或取消。",
             )  # fmt: skip
     if figures["jobs_dead"]:
-        yield "warn", f"有 {figures['jobs_dead']} 项后台任务已放弃", "请在 /api/v1/jobs?is_dead=true 查看原因，处理后重试。"
+        yield "warn", f"有 {figures['jobs_dead']} 项后台任务已放弃", "请在 /api/v1/jobs?is_dead=true 查看原因，处理后重试，不再需要的请取消。"
     if figures["webhooks_failing"]:
         yield "warn", f"有 {figures['webhooks_failing']} 个推送正在失败或因失败停用", "请在 /api/v1/webhooks 查看最近一次失败，修好接收方后重新启用。"

@@ -221,7 +221,7 @@ def get_job(job_id: UUID, call: Annotated[Call, permitted("job:read")]) -> Respo
 
 @router.post("/jobs/{job_id}/cancel", response_model=JobItem, summary="取消后台任务")
 def cancel_job(job_id: UUID, call: Annotated[Call, permitted("job:edit")]) -> Response:
-    """等待中的立即取消；进行中的在下一步停下，已做的部分保留。"""
+    """等待中的和已放弃的立即取消；进行中的在下一步停下，已做的部分保留。"""
     return call.post(None, lambda now: JobItem.of(jobs.cancel(now, job_id)), status=200)
 
 
