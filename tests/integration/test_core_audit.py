@@ -54,6 +54,10 @@ def test_rows_are_chained_in_order_signed_and_once(database: Database, path: Pat
     assert kinds(database, path) == []
 
 
+_COPY = (
+    "INSERT INTO audit (position, at, actor, authority, action, target, detail, chain_number, chain_hash)"
+    " SELECT {position}, at, actor, authority, action, target, detail, {number}, chain_hash FROM audit WHERE chain_number = 7"
+)
 TAMPERING: dict[str, tuple[list[str], list[tuple[str, int | None]]]] = {
     "actor": (["UPDATE audit SET actor = 'u2' WHERE chain_number = 3"], [("changed", 3)]),
     "instant": (["UPDATE audit SET at = (SELECT min(at) FROM audit) WHERE chain_number = 1"], [("changed", 1)]),
@@ -72,11 +76,12 @@ TAMPERING: dict[str, tuple[list[str], list[tuple[str, int | None]]]] = {
         [("changed", 2), ("changed", 3), ("changed", 4)],
     ),
     "appended": (
-        ["INSERT INTO audit (position, at, actor, authority, action, target, detail, chain_number, chain_hash)"
-         " SELECT 1000, at, actor, authority, action, target, detail, 8, chain_hash FROM audit WHERE chain_number = 7"],
+        [_COPY.format(position=1000, number=8)],
         [("changed", 8), ("inserted", 8)],
     ),
     "unchained": (["UPDATE audit SET chain_number = NULL WHERE chain_number = 7"], [("head", 7), ("outside", 7), ("unsealed", None), ("changed", None)]),
+    "inserted before the first": ([_COPY.format(position=1000, number=0), _COPY.format(position=1001, number=-1)], [("inserted", None)]),
+    "head removed inside": (["DELETE FROM audit_head WHERE number = 4"], [("outside", 4)]),
     "head": (["UPDATE audit_head SET hash = 'ff' WHERE number = 4"], [("head", 4)]),
     "head of another key": (["UPDATE audit_head SET signature = 'a9:00' WHERE number = 4"], [("head", 4)]),
 }  # fmt: skip
@@ -103,6 +108,58 @@ def test_a_row_that_nobody_can_read_is_found_and_the_rest_verified(database: Dat
     seal(database, CRYPTO, path, AT)
     unguarded(database, "UPDATE audit SET detail = '{' WHERE chain_number = 2", "UPDATE audit SET at = 'never' WHERE chain_number = 5")
     assert kinds(database, path) == [("changed", 2), ("changed", 5)]
+
+
+SPOILT = {
+    "a number that is none": ("UPDATE audit SET chain_number = 'abc' WHERE chain_number = 3", [("inserted", None), ("removed", 3)]),
+    "bytes for text": ("UPDATE audit SET actor = x'ff00' WHERE chain_number = 3", [("changed", 3)]),
+    "text that is none": ("UPDATE audit SET actor = CAST(x'ff' AS TEXT) WHERE chain_number = 3", [("changed", 3)]),
+    "bytes for a hash": ("UPDATE audit SET chain_hash = x'ff' WHERE chain_number = 3", [("changed", 3), ("changed", 4)]),
+    "JSON too deep": (f"UPDATE audit SET detail = '{'[' * 90_000}{']' * 90_000}' WHERE chain_number = 3", [("changed", 3)]),
+    "a head's instant": ("UPDATE audit_head SET at = 'never' WHERE number = 7", [("head", 7)]),
+    "a head's number": ("UPDATE audit_head SET number = 'x' WHERE number = 7", [("inserted", 1), ("head", None), ("outside", 7)]),
+    "a head's signature": ("UPDATE audit_head SET signature = x'ff' WHERE number = 7", [("head", 7)]),
+}
+
+
+def test_spoilt_rows_are_findings_and_hide_nothing_beside_them(database: Database, path: Path) -> None:
+    found = {}
+    spoilt = SPOILT if database.is_sqlite else {"no end of days": ("UPDATE audit SET at = 'infinity' WHERE chain_number = 3", [("changed", 3)])}
+    for name, (statement, _) in spoilt.items():
+        record(database, 7)
+        seal(database, CRYPTO, path, AT)
+        unguarded(database, statement, "UPDATE audit SET actor = 'x' WHERE chain_number = 6")
+        found[name] = kinds(database, path)
+        unguarded(database, "DELETE FROM audit", "DELETE FROM audit_head")
+        path.unlink()
+    merged = {name: sorted([*expected, ("changed", 6)], key=str) for name, (_, expected) in spoilt.items()}
+    assert {name: sorted(each, key=str) for name, each in found.items()} == merged
+
+
+def test_a_row_spoilt_before_it_was_sealed_does_not_keep_others_from_being_sealed(database: Database, path: Path) -> None:
+    record(database, 1)
+    at, number = ("'never'", "NULL") if database.is_sqlite else ("'infinity'", "CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
+    with database.engine.begin() as connection:
+        connection.execute(sa.text(f"INSERT INTO audit (\"transaction\", at, actor, authority, action, target, detail) VALUES ({number}, {at}, 'x', '', '', '', '{{}}')"))
+    record(database, 2)
+    assert kinds(database, path) == [("unsealed", None)], "also where its instant is never over"
+    assert seal(database, CRYPTO, path, AT) == 4 and seal(database, CRYPTO, path, AT) == 0
+    (number,) = [number for number, target in chain(database) if target == ""]
+    assert kinds(database, path) == [("changed", number)], "whoever checks is told each time"
+
+
+def test_lines_taken_out_of_the_file_of_heads_are_found(database: Database, path: Path) -> None:
+    for _ in range(5):
+        record(database, 1)
+        seal(database, CRYPTO, path, AT)
+    lines = path.read_text().splitlines(keepends=True)
+    for kept, first in (([1, 2, 3, 4], 1), ([0, 1, 4], 3), ([4], 1)):
+        path.write_text("".join(lines[each] for each in kept))
+        assert kinds(database, path) == [("outside", first)]
+    path.write_text("".join([lines[0], lines[1], lines[1], *lines[2:]]))
+    assert kinds(database, path) == [], "a line that was written twice says nothing else"
+    path.write_text("".join([*lines, lines[0].replace('"number":1', f'"number":{10**30}')]))
+    assert kinds(database, path) == [("outside", None)]
 
 
 def test_a_chain_rewritten_whole_with_the_key_in_hand_contradicts_the_heads_outside(database: Database, path: Path) -> None:
@@ -153,7 +210,7 @@ def test_a_line_of_heads_that_a_crash_cut_is_written_again_and_one_that_was_chan
     assert len(path.read_text().splitlines()) == 4 and kinds(database, path) == []
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0].replace("hash", "hush"), *lines[1:]]))
-    assert kinds(database, path) == [("outside", None)]
+    assert kinds(database, path) == [("outside", None), ("outside", 1)]
     first = Head.of_line(lines[0])
     assert first is not None
     path.write_text("".join([replace(first, hash="0" * 64).line(), *lines[1:]]))

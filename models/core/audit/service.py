@@ -7,12 +7,14 @@ what is recorded.
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from models.core.audit import heads
-from models.core.audit.chain import START, Head, link, sign
+from models.core.audit.chain import START, Head, link, link_unread, sign
+from models.core.audit.rows import Spoilt, readable, whole
 from models.core.audit.verification import Finding, verify
 from models.core.crypto.types import CryptoProvider
 from models.domain.settings import Settings
@@ -24,6 +26,7 @@ __all__ = ["Finding", "heads_of", "seal", "verify"]
 
 _LOCK = 7316428
 _PAGE = 1000
+_HEAD = (AuditHead.number, AuditHead.hash, AuditHead.at, AuditHead.signature)
 
 
 def heads_of(settings: Settings) -> Path:
@@ -59,17 +62,18 @@ def _is_alone(session: Session) -> bool:
 
 def _chain(session: Session, crypto: CryptoProvider, at: datetime, limit: int) -> int:
     columns = [column for column in Audit.__table__.columns if not column.name.startswith("chain_")]
-    query = sa.select(*columns).where(Audit.chain_number.is_(None), is_settled(session, Audit.transaction))
-    rows = session.execute(query.order_by(Audit.transaction, Audit.position).limit(limit)).all()
+    query = sa.select(Audit.position).where(Audit.chain_number.is_(None), is_settled(session, Audit.transaction))
+    rows = readable(session, columns, [Audit.position], query.order_by(Audit.transaction, Audit.position).limit(limit))
     if not rows:
         return 0
-    end = session.execute(sa.select(AuditHead.number, AuditHead.hash).order_by(AuditHead.number.desc()).limit(1)).one_or_none()
+    end = session.execute(sa.select(AuditHead.number, AuditHead.hash).where(whole(AuditHead.number, session)).order_by(AuditHead.number.desc()).limit(1)).one_or_none()
     number, previous = (end.number, end.hash) if end else (0, START)
     links = []
     for row in rows:
         number += 1
-        previous = link(crypto, previous, number, row)
-        links.append({"row": row.position, "number": number, "hash": previous})
+        position = row.keys[0] if isinstance(row, Spoilt) else row.position
+        previous = _linked(crypto, previous, number, row, position)
+        links.append({"row": position, "number": number, "hash": previous})
     chaining = sa.update(Audit.__table__).where(Audit.position == sa.bindparam("row"))  # type: ignore[arg-type]
     session.connection().execute(chaining.values(chain_number=sa.bindparam("number"), chain_hash=sa.bindparam("hash")), links)
     head = sign(crypto, number, previous, at)
@@ -77,14 +81,25 @@ def _chain(session: Session, crypto: CryptoProvider, at: datetime, limit: int) -
     return len(rows)
 
 
+def _linked(crypto: CryptoProvider, previous: str, number: int, row: Any, position: int) -> str:
+    """One row that somebody spoilt must not keep all others from being sealed."""
+    if not isinstance(row, Spoilt):
+        try:
+            return link(crypto, previous, number, row)
+        except (TypeError, ValueError, OverflowError, RecursionError):
+            pass
+    return link_unread(crypto, previous, number, position)
+
+
 def _export(database: Database, path: Path) -> None:
     """Append the heads that the file does not have; what it has is never asked of the store."""
     while True:
         known = heads.last(path)
-        query = sa.select(AuditHead).where(AuditHead.number > (known.number if known else 0)).order_by(AuditHead.number).limit(_PAGE)
         with database.read() as session:
-            missing = [Head(row.number, row.hash, row.at, row.signature) for row in session.scalars(query)]
+            query = sa.select(AuditHead.number).where(AuditHead.number > (known.number if known else 0), whole(AuditHead.number, session))
+            found = readable(session, _HEAD, _HEAD[:1], query.order_by(AuditHead.number).limit(_PAGE))
+        missing = [Head(*row) for row in found if not isinstance(row, Spoilt)]  # one that is spoilt is told by a check
         if missing:
             heads.append(path, missing)
-        if len(missing) < _PAGE:
+        if len(missing) < _PAGE:  # a page with a spoilt one, too: its rest comes with the next seal
             return

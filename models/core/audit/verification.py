@@ -3,7 +3,7 @@
 It reads sealed rows only, which never change: pages are transactions of their own, so that nobody waits for it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.core.audit import heads
 from models.core.audit.chain import START, Head, link
+from models.core.audit.rows import Spoilt, readable, whole
 from models.core.crypto.types import CryptoProvider
 from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
@@ -24,6 +25,9 @@ from models.store.operational.tables import Audit, AuditHead
 _STAGES = ("核对审计记录", "核对库内链头", "核对库外链头")
 _GRACE = timedelta(minutes=1)
 """How long a row may wait for the sealer, and a head for its file."""
+_AHEAD = timedelta(days=1)
+"""How far a row's instant may lie ahead: no clock of ours is that wrong."""
+_LEAST = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -69,74 +73,92 @@ def verify(
 
 def _rows(database: Database, crypto: CryptoProvider, page: int, progress: Progress) -> Iterator[Finding]:
     with database.read() as session:
-        progress.start(_STAGES[0], session.scalar(sa.select(sa.func.max(Audit.chain_number))) or 0)
+        is_numbered = whole(Audit.chain_number, session)
+        progress.start(_STAGES[0], session.scalar(sa.select(sa.func.max(Audit.chain_number)).where(is_numbered)) or 0)
+        strange = session.scalar(sa.select(sa.func.count()).where(Audit.chain_number.is_not(None), sa.or_(sa.not_(is_numbered), Audit.chain_number < 1))) or 0
+    if strange:
+        yield Finding("inserted", None, f"有 {strange} 条审计记录的编号不是从 1 起的整数，不是封存程序写入的。")
     last, previous = 0, START
+    columns, keys = list(Audit.__table__.columns), [Audit.chain_number, Audit.chain_hash]
     while True:
-        try:
-            rows = _read(database, list(Audit.__table__.columns), last, page)
-        except ValueError:  # no JSON any more, no instant: from here row by row, of the spoilt one only number and hash
-            try:
-                rows = _read(database, list(Audit.__table__.columns), last, 1)
-            except ValueError:
-                (spoilt,) = _read(database, [Audit.chain_number, Audit.chain_hash], last, 1)
-                last, previous = spoilt.chain_number, spoilt.chain_hash or ""
-                yield Finding("changed", last, f"审计记录第 {last} 条已损坏，内容无法识别。")
-                continue
+        query = sa.select(Audit.chain_number).where(Audit.chain_number > last, is_numbered).order_by(Audit.chain_number).limit(page)
+        with database.read() as session:
+            rows = readable(session, columns, keys, query)
         if not rows:
             break
         for row in rows:
-            if row.chain_number != last + 1:  # what the row's hash should follow is gone: the next row is the first to be told
-                yield Finding("removed", last + 1, f"审计记录第 {_range(last + 1, row.chain_number - 1)} 条已被删除。")
-            elif row.chain_hash != link(crypto, previous, row.chain_number, row):
-                yield Finding("changed", row.chain_number, f"审计记录第 {row.chain_number} 条与封存时不一致：它或它的前一条被改动、替换或调换了顺序。")
-            last, previous = row.chain_number, row.chain_hash or ""
+            number, hash_ = row.keys if isinstance(row, Spoilt) else (row.chain_number, row.chain_hash)
+            if number != last + 1:  # what the row's hash should follow is gone: the next row is the first to be told
+                yield Finding("removed", last + 1, f"审计记录第 {_range(last + 1, number - 1)} 条已被删除。")
+            if isinstance(row, Spoilt) or (number == last + 1 and (right := _link(crypto, previous, number, row)) is None):
+                yield Finding("changed", number, f"审计记录第 {number} 条已损坏，内容无法识别。")
+            elif number == last + 1 and hash_ != right:
+                yield Finding("changed", number, f"审计记录第 {number} 条与封存时不一致：它或它的前一条被改动、替换或调换了顺序。")
+            last, previous = number, hash_ or ""
         progress.advance(_STAGES[0], len(rows))
     with database.read() as session:  # a seal writes rows and head at once
-        head = session.scalar(sa.select(sa.func.max(AuditHead.number))) or 0
-        beyond = session.scalar(sa.select(sa.func.count()).where(Audit.chain_number > head)) or 0
+        head = session.scalar(sa.select(sa.func.max(AuditHead.number)).where(whole(AuditHead.number, session))) or 0
+        beyond = session.scalar(sa.select(sa.func.count()).where(Audit.chain_number > head, is_numbered)) or 0
     if beyond:
         yield Finding("inserted", head + 1, f"链头之后多出 {beyond} 条编了号的审计记录，不是封存程序写入的。")
     progress.finish(_STAGES[0], f"{last} 条")
 
 
-def _read(database: Database, columns: list[Any], last: int, limit: int) -> Sequence[sa.Row[Any]]:
-    query = sa.select(*columns).where(Audit.chain_number > last).order_by(Audit.chain_number).limit(limit)
-    with database.read() as session:
-        return session.execute(query).all()
+def _link(crypto: CryptoProvider, previous: str, number: int, row: Any) -> str | None:
+    """None for values of which no row is made: bytes for text, JSON too deep to be written."""
+    try:
+        return link(crypto, previous, number, row)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
 
 
 def _heads_inside(database: Database, crypto: CryptoProvider, page: int, progress: Progress) -> Iterator[Finding]:
     progress.start(_STAGES[1])
-    after, wrong = 0, _Wrong("head", "库内")
+    after, wrong = _LEAST, _Wrong("head", "库内")
+    columns, keys = [AuditHead.number, AuditHead.hash, AuditHead.at, AuditHead.signature], [AuditHead.number]
     while True:
-        query = sa.select(AuditHead).where(AuditHead.number > after).order_by(AuditHead.number).limit(page)
         with database.read() as session:
-            found = [Head(row.number, row.hash, row.at, row.signature) for row in session.scalars(query)]
-            wrong.compare(session, crypto, found)
+            query = sa.select(AuditHead.number).where(AuditHead.number > after, whole(AuditHead.number, session)).order_by(AuditHead.number).limit(page)
+            found = readable(session, columns, keys, query)
+            read = [Head(*row) for row in found if not isinstance(row, Spoilt) and isinstance(row.hash, str) and isinstance(row.signature, str)]
+            wrong.compare(session, crypto, read)
         if not found:
             break
-        after = found[-1].number
+        numbers = [row.keys[0] if isinstance(row, Spoilt) else row.number for row in found]
+        wrong.unreadable(sorted(set(numbers) - {head.number for head in read}))
+        after = numbers[-1]
         progress.advance(_STAGES[1], len(found))
+    with database.read() as session:
+        strange = session.scalar(sa.select(sa.func.count()).select_from(AuditHead).where(sa.not_(whole(AuditHead.number, session))))
+    if strange:
+        yield Finding("head", None, f"库内有 {strange} 个链头的编号不是整数。")
     yield from wrong.findings()
     progress.finish(_STAGES[1])
 
 
 def _heads_outside(database: Database, crypto: CryptoProvider, path: Path, at: datetime, page: int, progress: Progress) -> Iterator[Finding]:
     progress.start(_STAGES[2])
-    wrong, newest = _Wrong("outside", "库外"), 0
+    wrong, newest, lost, first_lost = _Wrong("outside", "库外"), 0, 0, 0
     lines = heads.read(path) if path.is_file() else iter(())
     while block := list(islice(lines, page)):
         for number, head in block:
             if head is None:
                 yield Finding("outside", None, f"链头文件 {path.name} 第 {number} 行无法识别，可能被改动。")
         found = [head for _, head in block if head is not None]
-        newest = max(newest, *(head.number for head in found), 0)
         with database.read() as session:
-            wrong.compare(session, crypto, found)
+            known = set(session.scalars(sa.select(AuditHead.number).where(AuditHead.number.in_({head.number for head in found}))))
+            wrong.compare(session, crypto, found, known)
+            until = max(newest, *(head.number for head in found), 0)
+            between = sa.select(sa.func.count(), sa.func.min(AuditHead.number)).where(AuditHead.number > newest, AuditHead.number <= until)
+            count, first = session.execute(between.where(AuditHead.number.not_in(known))).one()
+        lost, first_lost = lost + count, first_lost or first or 0
+        newest = until
         progress.advance(_STAGES[2], len(block))
+    if lost:
+        yield Finding("outside", first_lost, f"链头文件 {path.name} 从第 {first_lost} 号起缺少 {lost} 个链头：有行被删除。")
     yield from wrong.findings()
     with database.read() as session:
-        late = session.scalar(sa.select(sa.func.count()).where(AuditHead.number > newest, AuditHead.at < at - _GRACE))
+        late = session.scalar(sa.select(sa.func.count()).where(AuditHead.number > newest, AuditHead.at < at - _GRACE, whole(AuditHead.number, session)))
     if late:
         yield Finding("outside", newest + 1, f"库内有 {late} 个链头没有写到链头文件 {path.name}：文件丢失、被截短，或封存程序没有运行。")
     progress.finish(_STAGES[2])
@@ -144,9 +166,8 @@ def _heads_outside(database: Database, crypto: CryptoProvider, path: Path, at: d
 
 def _unsealed(database: Database, at: datetime) -> Iterator[Finding]:
     with database.read() as session:
-        late, first = session.execute(
-            sa.select(sa.func.count(), sa.func.min(Audit.position)).where(Audit.chain_number.is_(None), Audit.at < at - _GRACE)
-        ).one()
+        is_odd = sa.or_(Audit.at < at - _GRACE, Audit.at > at + _AHEAD)
+        late, first = session.execute(sa.select(sa.func.count(), sa.func.min(Audit.position)).where(Audit.chain_number.is_(None), is_odd)).one()
         half = session.scalar(sa.select(sa.func.count()).where(Audit.chain_number.is_(None), Audit.chain_hash.is_not(None)))
     if late:
         yield Finding("unsealed", None, f"有 {late} 条审计记录超过一分钟未封存，最早的位置是 {first}：封存程序没有运行，或记录不是正常写入的。")
@@ -166,8 +187,8 @@ class _Wrong:
         self._kind, self._where = kind, where
         self._found: dict[str, list[int]] = {}
 
-    def compare(self, session: Session, crypto: CryptoProvider, found: list[Head]) -> None:
-        """Compare heads with the rows of their numbers."""
+    def compare(self, session: Session, crypto: CryptoProvider, found: list[Head], inside: Container[int] | None = None) -> None:
+        """Compare heads with the rows of their numbers, and with the numbers of the heads inside the store where they are given."""
         numbers = {head.number for head in found}
         rows = sa.select(Audit.chain_number, Audit.chain_hash).where(Audit.chain_number.in_(numbers))
         hashes = {row.chain_number: row.chain_hash for row in session.execute(rows)}
@@ -178,6 +199,13 @@ class _Wrong:
                 self._note("指向的审计记录已不在", head.number)
             elif hashes[head.number] != head.hash:
                 self._note("与审计记录不符，其前的记录被重写", head.number)
+            elif inside is not None and head.number not in inside:
+                self._note("在库内的副本已被删除", head.number)
+
+    def unreadable(self, numbers: Sequence[int]) -> None:
+        """Heads of which not all can be read."""
+        for number in numbers:
+            self._note("已损坏，内容无法识别", number)
 
     def findings(self) -> Iterator[Finding]:
         """One for each way of being wrong."""
