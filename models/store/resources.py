@@ -138,6 +138,46 @@ RESOURCES: dict[str, Resource] = {
 }
 """Name in the address → resource."""
 
+QUALITY: dict[str, Resource] = {
+    "quality/violations": Resource(
+        title="质检问题",
+        table="quality_violation",
+        key=("rule_id", "source", "record_key"),
+        sorts=("-last_seen_at", "first_seen_at", "severity", "rule_id"),
+        filters=_same("rule_id", "table_name", "source", "record_key", "department_code", "severity", "dimension")
+        | _days("partition", "partition_on") | {"is_healed": Filter("healed_at", "present")},
+    ),
+    "quality/rules": Resource(
+        title="质检规则",
+        table="quality_rule",
+        key=("rule_id",),
+        sorts=("rule_id", "severity", "subject"),
+        filters=_same("rule_id", "table_name", "subject", "dimension", "severity", "gate", "status"),
+    ),
+    "quality/checks": Resource(
+        title="质检分区结果",
+        table="quality_check",
+        key=("rule_id", "partition_on"),
+        sorts=("-partition_on", "rule_id", "rows_failed"),
+        filters=_same("rule_id", "table_name", "run_id", "status") | _days("partition", "partition_on"),
+    ),
+    "quality/departments": Resource(
+        title="部门每日质检",
+        table="mart_quality_department_day",
+        key=("date", "department_code", "rule_id"),
+        sorts=("-date", "department_code", "rows_failed"),
+        filters=_same("department_code", "rule_id", "subject", "dimension", "severity") | _days("date", "date"),
+    ),
+    "quality/days": Resource(
+        title="质检趋势",
+        table="mart_quality_rule_day",
+        key=("date", "rule_id"),
+        sorts=("-date", "rule_id", "rows_failed"),
+        filters=_same("rule_id", "status") | _days("date", "date"),
+    ),
+}
+"""Name in the address → resource of the quality ledger."""
+
 CATALOGUE: dict[str, Resource] = {
     "catalogue/sources": Resource(
         title="数据源",
@@ -176,3 +216,5 @@ CATALOGUE: dict[str, Resource] = {
     ),
 }
 """Name in the address → resource of the catalogue, which the pipelines publish as data with the marts."""
+
+ALL: dict[str, Resource] = RESOURCES | CATALOGUE | QUALITY

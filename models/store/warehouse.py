@@ -14,14 +14,13 @@ import duckdb
 
 from models.domain.errors import YiwangError
 from models.store.cursors import Cursor, question_of, text_of
-from models.store.resources import CATALOGUE, RESOURCES, Filter, Resource
+from models.store.resources import ALL, Filter, Resource
 from models.store.snapshots import Snapshot, SnapshotStore
 from models.store.sql import query as query
 
 DEFAULT_LIMIT = 50
 MOST_LIMIT = 200
 _ROW = "_row"
-_ALL = RESOURCES | CATALOGUE
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class WarehouseRepository:
         """A page of a resource.
 
         Args:
-            name: Key of :data:`RESOURCES` or :data:`CATALOGUE`.
+            name: Key of :data:`models.store.resources.ALL`.
             filters: Filter name → value; None values are ignored.
             sort: One of the resource's sorts, ``-`` in front for descending; rows without a value come last.
             limit: Most rows, 1 to 200.
@@ -102,7 +101,7 @@ class WarehouseRepository:
             YiwangError: as :meth:`snapshot`; YW-STORE-006 when the cursor belongs to another question; YW-STORE-007
                 when the snapshot's tables are another version's; YW-SERVE-005 for an unknown sort or a wrong limit.
         """
-        resource = _ALL[name]
+        resource = ALL[name]
         sort = sort or resource.sorts[0]
         given = {key: value for key, value in (filters or {}).items() if value is not None}
         if sort.lstrip("-") not in sortable(name):
@@ -139,11 +138,11 @@ class WarehouseRepository:
         """One row of a resource with its details (a case with events, certificates and reviews), None if there is none.
 
         Args:
-            name: Key of :data:`RESOURCES` or :data:`CATALOGUE`.
+            name: Key of :data:`models.store.resources.ALL`.
             key: Values of the resource's key columns.
             snapshot: What to read; None for the one in service.
         """
-        resource = _ALL[name]
+        resource = ALL[name]
         snapshot = snapshot or self.snapshot()
         with self.store.acquire(snapshot) as connection:
             found = self._rows(connection, snapshot, resource.table, resource.key, key, "rowid")
@@ -169,7 +168,7 @@ class WarehouseRepository:
 
 def sortable(name: str) -> tuple[str, ...]:
     """The columns by which a resource may be sorted."""
-    return tuple(column.lstrip("-") for column in _ALL[name].sorts)
+    return tuple(column.lstrip("-") for column in ALL[name].sorts)
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, file: str, table: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from serving.web.desk.parties import parties_router
 from serving.web.entrance import Entrance
 from serving.web.login import login_router
 from serving.web.public import public_app
+from serving.web.quality import quality_router
 from serving.web.report import report_router
 from serving.web.seals import Seals
 from serving.web.sources import sources_router
@@ -41,6 +42,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     pages = PageRepository(store)
     app.include_router(report_router(settings))
     app.include_router(catalogue_router(store, templates))
+    app.include_router(quality_router(store, templates))
     app.include_router(sources_router(settings, seals, templates))
     app.include_router(cases_router(templates))
     app.include_router(keep_router(templates))

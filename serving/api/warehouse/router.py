@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from models.domain.errors import YiwangError
 from models.store.drilldown import Part, drill_down, month_end
-from models.store.resources import CATALOGUE, RESOURCES
+from models.store.resources import ALL, RESOURCES
 from serving.api.answers import Answers
 from serving.api.warehouse import parameters as asked
 from serving.api.warehouse import schemas as answer
@@ -113,7 +113,7 @@ async def list_rows(request: Request, name: str, wanted: asked.ListParameters) -
     """The answer to a list: a page of a resource."""
     answers: Answers = request.app.state.answers
     snapshot = answers.warehouse.snapshot(wanted.as_of, wanted.cursor)
-    filters = wanted.model_dump(include=set((RESOURCES | CATALOGUE)[name].filters), exclude_none=True)
+    filters = wanted.model_dump(include=set(ALL[name].filters), exclude_none=True)
 
     def read() -> dict[str, Any]:
         page = answers.warehouse.page(

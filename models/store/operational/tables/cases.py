@@ -32,6 +32,7 @@ class CaseFile(Base):
         sa.Index(None, "applicant_id", "id"),
         sa.Index(None, "updated_at", "id"),
         sa.Index(None, "completed_at"),
+        sa.Index("ix_case_file__clocked", "calendar_version", "id", postgresql_where=sa.text("calendar_version IS NOT NULL"), sqlite_where=sa.text("calendar_version IS NOT NULL")),
         sa.Index("ix_case_file__timer", "next_timer_at", postgresql_where=sa.text("next_timer_at IS NOT NULL"), sqlite_where=sa.text("next_timer_at IS NOT NULL")),
     )
 
@@ -68,7 +69,11 @@ class CaseFile(Base):
     is_commitment: Mapped[bool]
     missing: Mapped[list[str]]
     due_on: Mapped[date | None]
+    provisional_due_on: Mapped[date | None]
+    """An estimate, where the calendar up to the due day is not published."""
     next_timer_at: Mapped[datetime | None]
+    calendar_version: Mapped[int | None]
+    """With which calendar its days were counted; None where none is running."""
     version: Mapped[int] = mapped_column()
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -123,5 +128,8 @@ class Task(Base):
     assignee: Mapped[str | None]
     opened_at: Mapped[datetime]
     due_on: Mapped[date | None]
+    provisional_due_on: Mapped[date | None]
+    is_paused: Mapped[bool] = mapped_column(default=False)
+    """Its clock stands still: the day is known when the special procedure has ended."""
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str | None]

@@ -1,0 +1,189 @@
+"""Questions to the quality ledger of a snapshot: scorecards, trend, worst rules, violations, the history of one record.
+
+Lists in pages are asked of :mod:`models.store.warehouse`; here is what needs more than one table of the ledger. Names are constants,
+values are bound. What does not belong here: what a violation is and when it is healed (``quality.ledger``), labels, HTML.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from models.domain.errors import YiwangError
+from models.store.snapshots import Snapshot, SnapshotStore
+
+Row = dict[str, Any]
+
+STATES = ("open", "healed", "all")
+_COUNTED = "severity IN ('blocks', 'counts')"
+"""Advice is shown and never counted."""
+_LIST = """v.rule_id, r.title AS rule_title, v.table_name, r.subject, v.source, v.record_key, v.field, v.value, v.department_code, d.department_name,
+    v.partition_on, v.severity, v.dimension, v.message, v.first_seen_run, v.first_seen_at, v.last_seen_run, v.last_seen_at, v.healed_run, v.healed_at,
+    v.times_reopened"""
+_FROM = """FROM marts.quality_violation AS v LEFT JOIN marts.quality_rule AS r USING (rule_id)
+    LEFT JOIN (SELECT DISTINCT ON (department_code) department_code, department_name FROM marts.dim_department) AS d USING (department_code)"""
+_ORDER = "v.last_seen_at DESC, v.severity, v.rule_id, v.source, v.record_key"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which violations; None stands for any.
+
+    Attributes:
+        state: ``open``, ``healed`` or ``all``.
+        rule_id: Of this rule.
+        department_code: Of this department; empty text: of none.
+        subject: Of rules of this subject.
+        severity: ``blocks``, ``counts`` or ``advises``.
+        record_key: Of this record.
+    """
+
+    state: str = "open"
+    rule_id: str | None = None
+    department_code: str | None = None
+    subject: str | None = None
+    severity: str | None = None
+    record_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The state of quality as of a snapshot.
+
+    Attributes:
+        totals: ``rows_checked``, ``rows_failed`` (advice left out), ``open``, ``blocking``, ``advice``, ``healed`` in the snapshot's run.
+        rules: ``evaluated`` and ``not_evaluated``.
+        cells: department_code, department_name, subject, rows_checked, rows_failed: worst department first; advice left out.
+        trend: date, rows_checked, rows_failed, opened, healed, by the day of the run.
+        worst: Rules with failed rows, most first: rule_id, title, subject, dimension, severity, rows_checked, rows_failed, rows_listed.
+        silent: Rules that could not be evaluated, with ``reason``.
+    """
+
+    totals: Row
+    rules: Row
+    cells: list[Row]
+    trend: list[Row]
+    worst: list[Row]
+    silent: list[Row]
+
+
+class QualityRepository:
+    """Reads the ledger.
+
+    Args:
+        store: Where the snapshots are.
+    """
+
+    def __init__(self, store: SnapshotStore) -> None:
+        self.store = store
+
+    def overview(self, snapshot: Snapshot, worst: int = 15) -> Overview:
+        """How it stands.
+
+        Args:
+            snapshot: What is read.
+            worst: Most rules among the worst.
+
+        Raises:
+            YiwangError: YW-STORE-007 where the snapshot is older than the ledger.
+        """
+        [totals] = self._rows(
+            snapshot,
+            f"""SELECT (SELECT coalesce(sum(rows_checked), 0)::BIGINT FROM marts.mart_quality_department_day WHERE {_COUNTED}) AS rows_checked,
+                (SELECT coalesce(sum(rows_failed), 0)::BIGINT FROM marts.mart_quality_department_day WHERE {_COUNTED}) AS rows_failed,
+                count(*) FILTER (healed_at IS NULL AND {_COUNTED}) AS open, count(*) FILTER (healed_at IS NULL AND severity = 'blocks') AS blocking,
+                count(*) FILTER (healed_at IS NULL AND severity = 'advises') AS advice, count(*) FILTER (healed_run = ?) AS healed
+                FROM marts.quality_violation""",  # noqa: S608 - constants
+            snapshot.run_id,
+        )
+        rules = self._rows(snapshot, "SELECT count(*) FILTER (status <> 'not_evaluated') AS evaluated, count(*) FILTER (status = 'not_evaluated') AS not_evaluated FROM marts.quality_rule")
+        cells = self._rows(
+            snapshot,
+            f"""WITH cell AS (
+                    SELECT department_code, subject, sum(rows_checked)::BIGINT AS rows_checked, sum(rows_failed)::BIGINT AS rows_failed
+                    FROM marts.mart_quality_department_day WHERE {_COUNTED} GROUP BY ALL HAVING sum(rows_checked) > 0)
+                SELECT c.*, d.department_name, sum(c.rows_failed) OVER own / sum(c.rows_checked) OVER own AS share
+                FROM cell AS c LEFT JOIN (SELECT DISTINCT ON (department_code) department_code, department_name FROM marts.dim_department) AS d USING (department_code)
+                WINDOW own AS (PARTITION BY c.department_code) ORDER BY share DESC, department_code NULLS LAST, subject""",  # noqa: S608
+        )
+        trend = self._rows(
+            snapshot,
+            "SELECT date, sum(rows_checked)::BIGINT AS rows_checked, sum(rows_failed)::BIGINT AS rows_failed, sum(opened)::BIGINT AS opened, "
+            "sum(healed)::BIGINT AS healed FROM marts.mart_quality_rule_day GROUP BY date ORDER BY date",
+        )
+        return Overview(totals, rules[0], cells, trend, self.rules(snapshot, failed_only=True)[:worst], self._silent(snapshot))
+
+    def rules(self, snapshot: Snapshot, *, failed_only: bool = False) -> list[Row]:
+        """Every rule with what its latest evaluation of all partitions found, the worst first."""
+        having = "WHERE rows_failed > 0" if failed_only else ""
+        return self._rows(
+            snapshot,
+            f"""SELECT * FROM (
+                    SELECT r.rule_id, r.title, r.table_name, r.subject, r.dimension, r.severity, r.gate, r.owner, r.standard, r.clause, r.status, r.reason,
+                        coalesce(sum(c.rows_checked), 0)::BIGINT AS rows_checked, coalesce(sum(c.rows_failed), 0)::BIGINT AS rows_failed,
+                        coalesce(sum(c.rows_listed), 0)::BIGINT AS rows_listed
+                    FROM marts.quality_rule AS r LEFT JOIN marts.quality_check AS c USING (rule_id) GROUP BY ALL)
+                {having} ORDER BY rows_failed DESC, rule_id""",  # noqa: S608
+        )
+
+    def violations(self, snapshot: Snapshot, wanted: Wanted, number: int = 1, size: int = 50) -> tuple[list[Row], int]:
+        """A page of violations, the newest first, and how many there are.
+
+        Args:
+            snapshot: What is read.
+            wanted: Which.
+            number: Page, from 1.
+            size: Rows of a page.
+        """
+        condition, values = _where(wanted)
+        [counted] = self._rows(snapshot, f"SELECT count(*) AS n {_FROM} WHERE {condition}", *values)  # noqa: S608
+        sql = f"SELECT {_LIST} {_FROM} WHERE {condition} ORDER BY {_ORDER} LIMIT ? OFFSET ?"  # noqa: S608
+        return self._rows(snapshot, sql, *values, size, (number - 1) * size), int(counted["n"])
+
+    def export(self, snapshot: Snapshot, wanted: Wanted, page: int = 5_000) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
+        """All violations that are wanted, page by page with the names of the columns; the snapshot is held meanwhile."""
+        condition, values = _where(wanted)
+        with self.store.acquire(snapshot) as connection:
+            found = connection.cursor().execute(f"SELECT {_LIST} {_FROM} WHERE {condition} ORDER BY {_ORDER}", values)  # noqa: S608
+            names = [column[0] for column in found.description or ()]
+            yield names, []
+            while rows := found.fetchmany(page):
+                yield names, rows
+
+    def record(self, snapshot: Snapshot, table: str, source: str | None, key: str) -> list[Row]:
+        """What was ever found about one record, in the order in which it was found first."""
+        sql = f"SELECT {_LIST} {_FROM} WHERE v.table_name = ? AND v.source IS NOT DISTINCT FROM ? AND v.record_key = ? ORDER BY v.first_seen_at, v.rule_id"  # noqa: S608
+        return self._rows(snapshot, sql, table, source, key)
+
+    def choices(self, snapshot: Snapshot) -> tuple[list[Row], list[str]]:
+        """Departments and subjects that have violations, to choose from."""
+        departments = self._rows(snapshot, f"SELECT DISTINCT v.department_code, d.department_name {_FROM} WHERE v.department_code IS NOT NULL ORDER BY ALL")  # noqa: S608
+        return departments, [row["subject"] for row in self._rows(snapshot, "SELECT DISTINCT subject FROM marts.quality_rule ORDER BY 1")]
+
+    def _silent(self, snapshot: Snapshot) -> list[Row]:
+        return self._rows(snapshot, "SELECT rule_id, title, reason FROM marts.quality_rule WHERE status = 'not_evaluated' ORDER BY 1")
+
+    def _rows(self, snapshot: Snapshot, sql: str, *values: Any) -> list[Row]:
+        with self.store.acquire(snapshot) as connection:
+            try:
+                found = connection.execute(sql, list(values))
+                names = [column[0] for column in found.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
+                raise YiwangError("YW-STORE-007", detail=str(error).splitlines()[0]) from error
+
+
+def _where(wanted: Wanted) -> tuple[str, list[Any]]:
+    conditions = [{"open": "v.healed_at IS NULL", "healed": "v.healed_at IS NOT NULL"}.get(wanted.state, "true")]
+    values: list[Any] = []
+    for column, value in (("v.rule_id", wanted.rule_id), ("r.subject", wanted.subject), ("v.severity", wanted.severity), ("v.record_key", wanted.record_key)):
+        if value:
+            conditions.append(f"{column} = ?")
+            values.append(value)
+    if wanted.department_code == "":
+        conditions.append("v.department_code IS NULL")
+    elif wanted.department_code is not None:
+        conditions.append("v.department_code = ?")
+        values.append(wanted.department_code)
+    return " AND ".join(conditions), values

@@ -1,0 +1,188 @@
+"""数据质检: how good the data is by department and subject, the trend, the worst rules, the records behind them. Whole pages without script."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from models.domain.errors import YiwangError
+from models.store.quality import STATES, QualityRepository, Wanted
+from models.store.snapshots import Snapshot, SnapshotStore
+from serving.auth.service import WAREHOUSE_READ, require
+from serving.web.catalogue import staff_page
+from serving.web.templating import Templates
+
+SEVERITIES = {"blocks": ("阻断上报", "bad", "!"), "counts": ("计入质量", "warn", "○"), "advises": ("提示", "soft", "–")}
+"""Severity → word, colour, sign: never the colour alone."""
+DIMENSIONS = {"completeness": "完整性", "validity": "有效性", "uniqueness": "唯一性", "consistency": "一致性", "timeliness": "时效性", "accuracy": "准确性"}
+SUBJECTS = {"matter": "事项", "case": "办件", "case_event": "办件环节", "certificate": "电子证照", "review": "好差评", "relation": "主题间关系", "figures": "指标口径", "history": "历史版本", "personal": "个人信息"}
+STATE_TITLES = {"open": "未整改", "healed": "已整改", "all": "全部"}
+_COLUMNS = {
+    "rule_id": "规则", "rule_title": "问题", "table_name": "数据表", "subject": "主题", "source": "数据源", "record_key": "记录", "field": "字段", "value": "值", "department_code": "部门代码",
+    "department_name": "部门", "partition_on": "日期", "severity": "等级", "dimension": "维度", "message": "说明", "first_seen_run": "首次发现的运行", "first_seen_at": "首次发现",
+    "last_seen_run": "最近发现的运行", "last_seen_at": "最近发现", "healed_run": "整改的运行", "healed_at": "整改", "times_reopened": "复发次数",
+}
+_SIZE = 50
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+Word = Annotated[str, Query(max_length=200)]
+Number = Annotated[int, Query(ge=1, le=1_000_000)]
+
+
+def quality_router(store: SnapshotStore, templates: Templates) -> APIRouter:
+    """``/quality`` and what lies below, for principals that may read the warehouse."""
+    router = APIRouter(include_in_schema=False, dependencies=[require(WAREHOUSE_READ)])
+    quality = QualityRepository(store)
+
+    def page(request: Request, template: str, snapshot: Snapshot, **values: Any) -> Response:
+        return staff_page(
+            request, templates, template, here="quality", snapshot=snapshot, severities=SEVERITIES, dimensions=DIMENSIONS, subjects=SUBJECTS, states=STATE_TITLES, **values
+        )  # fmt: skip
+
+    @router.get("/quality")
+    def overview(request: Request) -> Response:
+        snapshot = store.in_service()
+        found = quality.overview(snapshot)
+        return page(request, "quality.html", snapshot, found=found, card=scorecard(found.cells), chart=trend(found.trend))
+
+    @router.get("/quality/rules")
+    def rules(request: Request) -> Response:
+        snapshot = store.in_service()
+        return page(request, "quality_rules.html", snapshot, rules=quality.rules(snapshot))
+
+    @router.get("/quality/violations")
+    def violations(
+        request: Request, rule: Word = "", department: Word | None = None, subject: Word = "", severity: Word = "", key: Word = "", state: Word = "open", number: Number = 1
+    ) -> Response:  # fmt: skip
+        snapshot = store.in_service()
+        wanted = _wanted(rule, department, subject, severity, key, state)
+        rows, count = quality.violations(snapshot, wanted, number, _SIZE)
+        departments, present = quality.choices(snapshot)
+        return page(
+            request, "quality_violations.html", snapshot, rows=rows, count=count, number=number, pages=max(1, -(-count // _SIZE)), wanted=wanted, query=_query(wanted), departments=departments,
+            present=present,
+        )  # fmt: skip
+
+    @router.get("/quality/violations.csv")
+    def export(request: Request, rule: Word = "", department: Word | None = None, subject: Word = "", severity: Word = "", key: Word = "", state: Word = "open") -> Response:
+        snapshot = store.in_service()
+        wanted = _wanted(rule, department, subject, severity, key, state)
+        name = f"violations-{snapshot.as_of:%Y%m%d}.csv"
+        headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+        return StreamingResponse(_csv(quality.export(snapshot, wanted)), media_type="text/csv; charset=utf-8", headers=headers)
+
+    @router.get("/quality/record")
+    def record(request: Request, table: Word, key: Annotated[str, Query(max_length=500)], source: Word | None = None) -> Response:
+        snapshot = store.in_service()
+        rows = quality.record(snapshot, table, source, key)
+        if not rows:
+            raise YiwangError("YW-SERVE-006", what="这条记录的质检问题")
+        return page(request, "quality_record.html", snapshot, rows=rows, table=table, source=source, key=key, moments=moments(rows))
+
+    return router
+
+
+@dataclass(frozen=True)
+class Card:
+    """The scorecard: subjects across, departments down, worst first; each cell a share of checks that passed."""
+
+    subjects: list[str]
+    lines: list[dict[str, Any]]
+
+
+def scorecard(cells: Sequence[dict[str, Any]]) -> Card:
+    """Lay the cells out.
+
+    Args:
+        cells: Rows of :attr:`models.store.quality.Overview.cells`.
+    """
+    by_department: dict[str | None, dict[str, Any]] = {}
+    checked: dict[str, int] = defaultdict(int)
+    for cell in cells:
+        line = by_department.setdefault(cell["department_code"], {"code": cell["department_code"], "name": cell["department_name"], "cells": {}, "checked": 0, "failed": 0})
+        line["cells"][cell["subject"]] = cell | {"passed": 1 - cell["rows_failed"] / cell["rows_checked"]}
+        line["checked"] += cell["rows_checked"]
+        line["failed"] += cell["rows_failed"]
+        checked[cell["subject"]] += cell["rows_checked"]
+    order = list(SUBJECTS)
+    subjects = sorted(checked, key=lambda name: order.index(name) if name in order else len(order))
+    lines = [line | {"passed": 1 - line["failed"] / line["checked"]} for line in by_department.values()]
+    return Card(subjects, sorted(lines, key=lambda line: line["passed"]))
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A line of failed checks by run, as SVG: points, the path through them, marks of the axis."""
+
+    width: int
+    height: int
+    points: list[dict[str, Any]]
+    path: str
+    marks: list[tuple[float, str]]
+
+
+def trend(rows: Sequence[dict[str, Any]], width: int = 720, height: int = 200, most: int = 60) -> Chart | None:
+    """Geometry of the trend; None where one run tells no trend.
+
+    Args:
+        rows: Rows of :attr:`models.store.quality.Overview.trend`.
+        width: Pixels.
+        height: Pixels.
+        most: Runs at most, the newest.
+    """
+    shown = list(rows)[-most:]
+    if len(shown) < 2:
+        return None
+    top = max(max(row["rows_failed"] for row in shown), 1)
+    left, right, up, down = 64, 16, 12, 28
+    points = [
+        row | {
+            "x": round(left + (width - left - right) * number / (len(shown) - 1), 1),
+            "y": round(up + (height - up - down) * (1 - row["rows_failed"] / top), 1),
+        }
+        for number, row in enumerate(shown)
+    ]  # fmt: skip
+    path = "M" + " L".join(f"{point['x']} {point['y']}" for point in points)
+    return Chart(width, height, points, path, [(up, f"{top:,}"), (height - down, "0")])
+
+
+def moments(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The history of a record: found, seen again, mended, in order.
+
+    Args:
+        rows: Violations of one record.
+    """
+    told = [{"at": row["first_seen_at"], "what": "发现", "row": row} for row in rows]
+    told += [{"at": row["last_seen_at"], "what": "仍未整改", "row": row} for row in rows if row["healed_at"] is None and row["last_seen_at"] > row["first_seen_at"]]
+    told += [{"at": row["healed_at"], "what": "已整改", "row": row} for row in rows if row["healed_at"] is not None]
+    return sorted(told, key=lambda moment: moment["at"])
+
+
+def _wanted(rule: str, department: str | None, subject: str, severity: str, key: str, state: str) -> Wanted:
+    if state not in STATES or (severity and severity not in SEVERITIES):
+        raise YiwangError("YW-SERVE-005", name="条件", detail="请从页面的选项中选择")
+    # a browser sends every field of a form: an empty one is any department, "-" those of none
+    return Wanted(state, rule or None, None if not department else "" if department == "-" else department, subject or None, severity or None, key or None)
+
+
+def _query(wanted: Wanted) -> str:
+    names = {"rule_id": "rule", "department_code": "department", "record_key": "key"}
+    given = {names.get(name, name): ("-" if name == "department_code" and value == "" else value) for name, value in asdict(wanted).items() if value is not None}
+    return urlencode(given)
+
+
+def _csv(pages: Iterator[tuple[list[str], list[tuple[Any, ...]]]]) -> Iterator[bytes]:
+    """With a mark of UTF-8, which spreadsheets look for; what they would take for a formula gets an apostrophe."""
+    for number, (names, rows) in enumerate(pages):
+        text = io.StringIO()
+        writer = csv.writer(text)
+        if number == 0:
+            text.write("\ufeff")
+            writer.writerow([_COLUMNS[name] for name in names])
+        writer.writerows([[f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value for value in row] for row in rows])
+        yield text.getvalue().encode()

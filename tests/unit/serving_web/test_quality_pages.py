@@ -1,0 +1,192 @@
+"""The quality ledger's API and pages over a made-up ledger: figures, drill-down, export, history of a record, text that stays text."""
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import duckdb
+import httpx
+import pytest
+
+from models.domain.settings import Settings
+from models.store.quality import QualityRepository, Wanted
+from models.store.resources import QUALITY
+from models.store.snapshots import SnapshotStore
+from models.store.warehouse import WarehouseRepository, sortable
+from quality.ledger.tables import TABLES, open_ledger
+from serving.api.warehouse import quality as api
+from serving.api.warehouse.parameters import ListParameters
+from serving.web.quality import moments, scorecard, trend
+from tests.support.server import running
+from tests.support.snapshots import AS_OF, RUN_ID, write_marts
+
+ANSWERS = {"violations": api.Violation, "rules": api.RuleState, "checks": api.PartitionCheck, "departments": api.DepartmentDay, "days": api.RuleDay}
+PARAMETERS = {
+    "violations": api.ViolationParameters, "rules": api.RuleParameters, "checks": api.CheckParameters, "departments": api.DepartmentParameters, "days": api.DayParameters,
+}  # fmt: skip
+EVIL = "=cmd()<script>window.hurt=1</script>"
+PAGES = ("/quality", "/quality/rules", "/quality/violations", "/quality/violations?state=all&severity=blocks", f"/quality/record?table=fct_case&source=city&key={EVIL}")
+EARLIER = AS_OF - timedelta(days=30)
+
+
+def write_ledger(settings: Settings) -> None:
+    """Two departments, three rules, one of which could not be evaluated."""
+    settings.marts.unlink(missing_ok=True)
+    write_marts(settings.marts, 200)
+    with duckdb.connect(str(settings.marts)) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        open_ledger(connection)
+        codes = [row[0] for row in connection.execute("SELECT department_code FROM marts.dim_department ORDER BY 1 LIMIT 2").fetchall()]
+
+        def put(table: str, *rows: tuple[object, ...]) -> None:
+            connection.executemany(f"INSERT INTO marts.{table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+        rule = ("单位", "GB/T 39046-2020", "表5", RUN_ID)
+        put(
+            "quality_rule",
+            ("case_required", "fct_case", "case", "completeness", "blocks", False, "办件缺少收件时间", *rule, "evaluated", None, 0, "f1", None),
+            ("case_same_minute", "fct_case", "case", "timeliness", "advises", False, "疑为补录", *rule, "evaluated", None, 0, "f2", None),
+            ("runaway", "fct_review", "review", "accuracy", "counts", False, "失控的规则", *rule, "not_evaluated", "超过 30 秒，已停止", 0, "f3", None),
+        )
+        day = date(2026, 6, 1)
+        put(
+            "quality_check",
+            (RUN_ID, "case_required", "fct_case", day, 100, 5, 3, "evaluated", None), (RUN_ID, "case_same_minute", "fct_case", day, 100, 1, 1, "evaluated", None),
+            (RUN_ID, "case_required", "fct_case", None, 10, 0, 0, "evaluated", None),
+        )  # fmt: skip
+        put(
+            "mart_quality_department_day",
+            (day, codes[0], "case_required", "case", "completeness", "blocks", 60, 5), (day, codes[1], "case_required", "case", "completeness", "blocks", 40, 0),
+            (day, codes[1], "case_same_minute", "case", "timeliness", "advises", 40, 40), (day, None, "case_required", "case", "completeness", "blocks", 10, 0),
+        )  # fmt: skip
+        put(
+            "mart_quality_rule_day",
+            (EARLIER.date(), "case_required", 100, 8, 8, 0, "evaluated"), (AS_OF.date(), "case_required", 100, 5, 1, 4, "evaluated"),
+        )  # fmt: skip
+        seen = (RUN_ID, AS_OF)
+        put(
+            "quality_violation",
+            ("case_required", "fct_case", "city", EVIL, "received_at", None, codes[0], day, "blocks", "completeness", EVIL, "r1", EARLIER, *seen, None, None, 0),
+            ("case_required", "fct_case", "city", "C2", "received_at", EVIL, codes[0], day, "blocks", "completeness", "缺少收件时间", "r1", EARLIER, "r1", EARLIER, RUN_ID, AS_OF, 1),
+            ("case_same_minute", "fct_case", "city", "C2", None, None, codes[1], day, "advises", "timeliness", "疑为补录", *seen, *seen, None, None, 0),
+            ("case_required", "dim_region", None, "430104", None, None, None, None, "blocks", "completeness", "没有名称", *seen, *seen, None, None, 0),
+        )  # fmt: skip
+    SnapshotStore(settings).publish(settings.marts, RUN_ID, AS_OF, AS_OF)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = Settings(home=tmp_path_factory.mktemp("quality"), dev=True)
+    write_ledger(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def client(settings: Settings) -> Iterator[httpx.Client]:
+    with running(settings) as asking:
+        yield asking
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_answers_parameters_and_tables_agree(client: httpx.Client, settings: Settings, name: str) -> None:
+    resource = QUALITY[f"quality/{name}"]
+    rows = WarehouseRepository(SnapshotStore(settings)).page(f"quality/{name}", limit=200).items
+    assert rows and set(PARAMETERS[name].model_fields) - set(ListParameters.model_fields) == set(resource.filters)
+    for row in rows:
+        ANSWERS[name].model_validate(row, strict=True, extra="forbid")
+    assert list(ANSWERS[name].model_fields) == [column.split()[0] for column in TABLES[resource.table].replace("\n", " ").split(",")]
+    page = client.get(f"/api/v1/quality/{name}", params={"count": "true", "limit": 2}).json()
+    assert page["as_of"] == "2026-06-30T15:59:59Z" and page["count"] >= len(page["items"]) > 0
+
+
+@pytest.mark.parametrize("name", sorted(QUALITY))
+def test_every_list_pages_through(settings: Settings, name: str) -> None:
+    repository = WarehouseRepository(SnapshotStore(settings))
+    for sort in sortable(name):
+        cursor, found = None, []
+        while True:
+            page = repository.page(name, sort=sort, limit=1, cursor=cursor, count=True)
+            found += page.items
+            if (cursor := page.next) is None:
+                break
+        assert len({repr(row) for row in found}) == len(found) == page.count
+
+
+def test_the_scorecard_leaves_advice_out_and_names_what_was_not_evaluated(client: httpx.Client) -> None:
+    item = client.get("/api/v1/quality/scorecard").json()["item"]
+    api.Scorecard.model_validate(item)
+    assert {name: item[name] for name in ("rows_checked", "rows_failed", "open", "blocking", "advice", "healed", "evaluated", "not_evaluated")} == {
+        "rows_checked": 110, "rows_failed": 5, "open": 2, "blocking": 2, "advice": 1, "healed": 1, "evaluated": 2, "not_evaluated": 1,
+    }  # fmt: skip
+    assert [(cell["rows_checked"], cell["rows_failed"]) for cell in item["cells"]] == [(60, 5), (40, 0), (10, 0)]
+    page = client.get("/quality").text
+    assert "91.67%" in page and "未评估 1 条" in page and "超过 30 秒，已停止" in page and "未注明部门" in page
+    rules = client.get("/quality/rules").text
+    assert "未评估" in rules and "列出 3 条，其余只计数" in rules
+
+
+def test_violations_are_narrowed_and_lead_to_the_record(client: httpx.Client) -> None:
+    assert "3 条" in client.get("/quality/violations").text
+    assert "1 条" in client.get("/quality/violations?state=healed").text and "复发 1 次" in client.get("/quality/violations?state=healed").text
+    nobody = client.get("/quality/violations?department=-").text
+    assert "430104" in nobody and "C2" not in nobody
+    assert client.get("/quality/violations?state=x").status_code == 422
+    record = client.get("/quality/record?table=fct_case&source=city&key=C2").text
+    assert record.index("发现：办件缺少收件时间") < record.index("发现：疑为补录") and "已整改：办件缺少收件时间" in record
+    assert "430104" in client.get("/quality/record?table=dim_region&key=430104").text, "a table without a source"
+    assert client.get("/quality/record?table=fct_case&source=city&key=nobody").status_code == 404
+    found = client.get("/api/v1/quality/record", params={"table_name": "fct_case", "source": "city", "record_key": "C2"}).json()["item"]
+    api.Record.model_validate(found)
+    assert [row["rule_id"] for row in found["violations"]] == ["case_required", "case_same_minute"]
+
+
+def test_the_export_is_what_the_list_shows_and_no_formula(client: httpx.Client) -> None:
+    answer = client.get("/quality/violations.csv?state=all")
+    assert answer.headers["content-disposition"].startswith("attachment") and answer.content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert len(rows) == 4 and f"'{EVIL}" in {row["记录"] for row in rows} and f"'{EVIL}" in {row["值"] for row in rows}
+    assert len(list(csv.DictReader(io.StringIO(client.get("/quality/violations.csv?severity=advises").content.decode("utf-8-sig"))))) == 1
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_need_no_script_and_name_no_other_host(client: httpx.Client, path: str) -> None:
+    page = client.get(path)
+    assert page.status_code == 200 and "<script" not in page.text
+    assert "http://" not in page.text.replace("http://www.w3.org", "") and "https://" not in page.text
+
+
+def test_nobody_reads_without_the_right(settings: Settings) -> None:
+    with running(settings.model_copy(update={"dev": False, "api_tokens": None})) as stranger:
+        assert {stranger.get(path, follow_redirects=False).status_code for path in ("/quality", "/quality/violations.csv", "/api/v1/quality/violations")} <= {302, 303, 401}
+
+
+def test_a_snapshot_of_before_the_ledger_says_what_to_do(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = Settings(home=tmp_path_factory.mktemp("old"), dev=True)
+    write_marts(settings.marts, 20)
+    SnapshotStore(settings).publish(settings.marts, RUN_ID, AS_OF, AS_OF)
+    with running(settings) as client:
+        page = client.get("/quality")
+        assert page.status_code == 503 and "quality_" in page.text
+
+
+def test_the_pictures() -> None:
+    cells = [
+        {"department_code": "A", "department_name": "甲", "subject": "case", "rows_checked": 10, "rows_failed": 0},
+        {"department_code": "B", "department_name": "乙", "subject": "review", "rows_checked": 10, "rows_failed": 5},
+        {"department_code": "B", "department_name": "乙", "subject": "case", "rows_checked": 90, "rows_failed": 0},
+    ]
+    card = scorecard(cells)
+    assert card.subjects == ["case", "review"] and [(line["code"], line["passed"]) for line in card.lines] == [("B", 0.95), ("A", 1.0)]
+    assert trend([{"date": date(2026, 1, 1), "rows_failed": 3}]) is None
+    chart = trend([{"date": date(2026, 1, n), "rows_failed": n} for n in range(1, 11)])
+    assert chart is not None and chart.points[-1]["y"] == 12 and chart.points[0]["x"] == 64 and chart.marks[0][1] == "10"
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {"first_seen_at": at, "last_seen_at": at + timedelta(2), "healed_at": None}
+    assert [moment["what"] for moment in moments([row, row | {"healed_at": at + timedelta(1)}])] == ["发现", "发现", "已整改", "仍未整改"]
+
+
+def test_pages_of_violations_do_not_overlap(settings: Settings) -> None:
+    quality, snapshot = QualityRepository(SnapshotStore(settings)), SnapshotStore(settings).in_service()
+    pages = [quality.violations(snapshot, Wanted("all"), number, 3)[0] for number in (1, 2)]
+    assert [len(rows) for rows in pages] == [3, 1] and len({(row["rule_id"], row["record_key"]) for rows in pages for row in rows}) == 4
