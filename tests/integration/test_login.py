@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
+from uuid import UUID
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from joserfc.jwk import ECKey
 from pydantic import SecretStr
 
 from models.core.organisation.staff import leave, withdraw
+from models.core.parties import service as parties
 from models.core.policy.service import Principal, policy
 from models.core.work.service import Actor, work
 from models.domain.settings import Settings
@@ -265,6 +267,25 @@ def test_a_citizen_is_registered_once_and_known_again(both: World, browser: Brow
     users_of(both.settings).set("false", PASSWORD, rules_of(both.settings), datetime.now(UTC), claims={"id_number": "110105194912310021"})
     with both.browser() as other:
         assert other.log_in("false").status_code == 403, "a number that is none makes nobody"
+
+
+def test_nobody_becomes_somebody_else_by_changing_what_was_certified(both: World, browser: Browser) -> None:
+    taker, victim = "440524188001010014", "110101199003070011"
+    for account, number in (("taker", taker), ("victim", victim)):
+        users_of(both.settings).set(account, PASSWORD, rules_of(both.settings), datetime.now(UTC), name="甲某某", claims={"id_number": number})
+    browser.log_in("taker")
+    own = both.sessions()[-1].subject
+    address, head = f"/api/v1/parties/{own.removeprefix('party:')}", {"if-match": '"1"', "accept": "application/json"}
+    for change in ({"number": victim, "name": "受害人"}, {"number": victim}, {"name": "受害人"}, {"number": taker}):
+        refused = browser.client.patch(both.base + address, json=change, headers=head)
+        assert (refused.status_code, refused.json()["code"]) == (403, "YW-POLICY-001"), "also where it would tell whether a number is registered"
+    assert browser.client.patch(both.base + address, json={"phone": "13900001111"}, headers=head).status_code == 200
+    with work(both.database, SETTER_UP, datetime.now(UTC)) as now:
+        parties.amend(now, both.crypto, UUID(own.removeprefix("party:")), 2, number=victim)
+    assert browser.who() == 401, "with another number it is somebody else"
+    with both.browser() as other:
+        assert other.log_in("taker").status_code == 303 and both.sessions()[-1].subject != own
+        assert other.log_in("victim").status_code == 303 and both.sessions()[-1].subject == own
 
 
 def logout_token(provider: Tampering, session: Any, **changes: Any) -> str:

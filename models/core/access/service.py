@@ -204,6 +204,15 @@ def identify(now: Work, issuer: str, subject: str, party_id: UUID) -> None:
     now.record("identity.linked", f"party:{party_id}", issuer=issuer)
 
 
+def disown(now: Work, party_id: UUID) -> None:
+    """Nobody is known as this party any more, and no session of it holds."""
+    now.session.execute(sa.delete(Identity).where(Identity.party_id == party_id))
+    mine = sa.select(LoginSession).where(LoginSession.subject == f"party:{party_id}", LoginSession.ended_at.is_(None))
+    for each in now.session.scalars(mine):
+        _end(now, each, "number changed")
+    now.record("identity.unlinked", f"party:{party_id}")
+
+
 def end_of_provider(now: Work, issuer: str, subject: str | None, provider_session: str | None) -> int:
     """End what the identity provider says has ended (back-channel log-out).
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.core.crypto.types import CryptoProvider
 from models.core.parties import service
 from models.core.parties.authority import authorise, revoke
-from models.core.policy.service import Access
+from models.core.policy.service import Access, policy
 from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.store.operational.paging import Page, Paging, page
@@ -57,8 +57,14 @@ def search(
 
 
 def amend(now: Work, crypto: CryptoProvider, access: Access, party_id: UUID, version: int, **given: Any) -> Party:
-    """Change a party in reach; errors as :func:`models.core.parties.service.amend`."""
+    """Change a party in reach; errors as :func:`models.core.parties.service.amend`.
+
+    Raises:
+        YiwangError: YW-POLICY-001 for a name or number without the right to certify them: a phone is one's own to change, they are not.
+    """
     reached(now.session, access, party_id)
+    if given.get("name") is not None or given.get("number") is not None:
+        policy().access(access.principal, "party:certify")
     return service.amend(now, crypto, party_id, version, **given)
 
 

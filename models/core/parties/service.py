@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from models.core.access.service import disown
 from models.core.crypto.types import CryptoProvider, Place
 from models.core.parties.authority import authorise, may_act, revoke
 from models.core.work.service import Work
@@ -92,6 +93,8 @@ def amend(
 ) -> Party:
     """Change what is given; the rest stays.
 
+    With another number it is somebody else: whoever came in as this party must log in anew and is found by what is certified of them.
+
     Raises:
         YiwangError: YW-STORE-011 where there is no such party, YW-STORE-010 where it was changed since, YW-PARTY-001 and -002 as :func:`register`.
     """
@@ -103,6 +106,8 @@ def amend(
         other = find(now.session, crypto, party.id_type_code, number)
         if other is not None and other.id != party_id:
             raise YiwangError("YW-PARTY-002")
+        if party.number_digest != _digest(crypto, party.id_type_code, number):
+            disown(now, party_id)
     _put(crypto, party, None if name is None else _checked_name(name), number, None if phone is None else _checked_phone(phone))
     party.updated_at = now.at
     now.session.flush()
@@ -125,7 +130,7 @@ def remove(now: Work, party_id: UUID, reason: str) -> None:
 
 def find(session: Session, crypto: CryptoProvider, id_type_code: str, number: str) -> Party | None:
     """The party with this number, however it is typed; one query by index."""
-    digest = crypto.digest(f"number {id_type_code}", number)
+    digest = _digest(crypto, id_type_code, number)
     query = sa.select(Party).where(Party.id_type_code == id_type_code, Party.number_digest == digest, Party.deleted_at.is_(None))
     return session.scalars(query).one_or_none()
 
@@ -166,10 +171,14 @@ def _put(crypto: CryptoProvider, party: Party, name: str | None, number: str | N
         party.name = crypto.encrypt(name, _place(party, "name"))
     if number is not None:
         party.number = crypto.encrypt(number, _place(party, "number"))
-        party.number_digest = crypto.digest(f"number {party.id_type_code}", number)
+        party.number_digest = _digest(crypto, party.id_type_code, number)
     if phone is not None:
         party.phone = crypto.encrypt(phone, _place(party, "phone"))
         party.phone_digest = crypto.digest("phone", _plain_phone(phone))
+
+
+def _digest(crypto: CryptoProvider, id_type_code: str, number: str) -> str:
+    return crypto.digest(f"number {id_type_code}", number)
 
 
 def _clear(crypto: CryptoProvider, party: Party, field: str) -> str | None:
