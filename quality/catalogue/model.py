@@ -26,7 +26,8 @@ DEPARTMENT = "department"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-_FILLED = re.compile(r"\s*[“（]?\{[a-z][a-z0-9_]*\}[”）]?\s*")
+_VALUE = r"\{[a-z][a-z0-9_]*\}"
+_FILLED = re.compile(rf"（[^（）]*{_VALUE}[^（）]*）|\s*“{_VALUE}”\s*|\s*{_VALUE}\s*")
 _EMPTY = "（空）"
 
 

@@ -15,7 +15,7 @@ import yaml
 from models.domain.errors import YiwangError
 from quality.service import check, load_rules, write_results
 from quality.suite import Expectation, unexpected_rows
-from tests.support.quality_marts import FAULTS, plant, write_good_marts
+from tests.support.quality_marts import plant, write_good_marts
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faulty(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("faulty") / "masked.duckdb"
     shutil.copyfile(good, path)
-    plant(path, *FAULTS)
+    plant(path, *load_rules())
     return path
 
 
@@ -90,7 +90,7 @@ def test_a_killed_run_leaves_the_file_free(good: Path) -> None:
     slow = "(SELECT count(*) FROM range(100000000000) AS r(i) WHERE sqrt(i) < 0) > 0"
     code = (
         "import sys; from pathlib import Path; from quality.suite import Expectation, unexpected_rows\n"
-        f"rows = unexpected_rows(Path(sys.argv[1]), [Expectation('quick', 'fct_case', 'false'), Expectation('slow', 'fct_case', {slow!r})])\n"
+        f"rows = unexpected_rows(Path(sys.argv[1]), [Expectation('quick', 'dim_region', 'false'), Expectation('slow', 'fct_case', {slow!r})])\n"
         "next(rows); sys.stdout.write('started\\n'); sys.stdout.flush(); next(rows)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(good)], stdout=subprocess.PIPE, text=True) as run:
