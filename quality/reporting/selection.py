@@ -27,7 +27,7 @@ ACTIONS = {NEW: "新增", LATE: "补报", CORRECT: "更正", WITHDRAW: "撤回"}
 """What a line of a package tells the level above → its Chinese name."""
 HELD, SENT, WITHDRAWN = "held", "sent", "withdrawn"
 """Fates of records that are due and do not go out now: held back; as reported before; withdrawn on demand and unchanged since."""
-_LEDGER_TABLES = ("quality_violation", "quality_check")
+_LEDGER_TABLES = ("quality_violation", "quality_check", "check_result")
 
 
 def require_checks(connection: duckdb.DuckDBPyConnection) -> None:
@@ -69,7 +69,7 @@ def find_reasons(connection: duckdb.DuckDBPyConnection, table: str, rules: Seque
         f"""
         INSERT INTO reason_{table}
         SELECT source, record_key, coalesce(list_position($rules, rule_id) + 1, 1000000), rule_id, field, value, message
-        FROM marts.quality_violation WHERE table_name = $table AND severity = 'blocks' AND healed_at IS NULL
+        FROM marts.quality_violation WHERE table_name = $table AND (severity = 'blocks' OR list_contains($rules, rule_id)) AND healed_at IS NULL
         """,
         {"rules": list(places), "table": table},
     )
@@ -105,24 +105,30 @@ def _latest_checks(connection: duckdb.DuckDBPyConnection, table: str) -> None:
 
 
 def _not_checked(connection: duckdb.DuckDBPyConnection, table: str, blocking: Sequence[Rule]) -> None:
-    """Every record of a partition on which a blocking rule was not evaluated, or was not the last time it should have been."""
+    """Every record of a partition on which a blocking rule, as it is now, was not evaluated the last time it should have been."""
     on = TABLES[table]
     day = f"({on.day})" if on.day else "NULL::DATE"
     source = on.source or "NULL::VARCHAR"
-    connection.execute("CREATE OR REPLACE TEMP TABLE blocking (rule_id VARCHAR, first DATE, last DATE)")
+    connection.execute("CREATE OR REPLACE TEMP TABLE blocking (rule_id VARCHAR, first DATE, last DATE, sql VARCHAR)")
     if blocking:
-        connection.executemany("INSERT INTO blocking VALUES (?, ?, ?)", [[rule.id, rule.effective_from, rule.effective_to] for rule in blocking])
+        connection.executemany("INSERT INTO blocking VALUES (?, ?, ?, ?)", [[r.id, r.effective_from, r.effective_to, r.sql] for r in blocking])
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE unchecked AS
-        SELECT d.day, '未经检查：' || string_agg(DISTINCT b.rule_id || '（' || coalesce(o.reason, c.reason, '没有执行记录') || '）', '、' ORDER BY b.rule_id || '（' || coalesce(o.reason, c.reason, '没有执行记录') || '）') AS message
-        FROM (SELECT DISTINCT {day} AS day FROM marts.{table} AS t) AS d
-        JOIN blocking AS b ON d.day IS NULL OR d.day BETWEEN coalesce(b.first, d.day) AND coalesce(b.last, d.day)
-        LEFT JOIN latest_check AS c ON c.rule_id = b.rule_id AND c.partition_on IS NOT DISTINCT FROM d.day
-        -- of a rule that was stopped the partitions are unknown: the row without one speaks for all until they are checked again
-        LEFT JOIN latest_check AS o ON o.rule_id = b.rule_id AND o.partition_on IS NULL AND o.status = 'not_evaluated' AND o.run_id >= coalesce(c.run_id, '')
-        WHERE coalesce(c.status, '') NOT IN ('evaluated', 'empty') OR o.rule_id IS NOT NULL
-        GROUP BY d.day
+        WITH stated AS (SELECT check_name, arg_max(sql, run_id) AS sql FROM marts.check_result GROUP BY 1),
+        gap AS (
+            SELECT d.day, b.rule_id, CASE WHEN o.rule_id IS NULL AND coalesce(c.status, '') IN ('evaluated', 'empty') THEN '规则在检查之后改过'
+                ELSE coalesce(o.reason, c.reason, '没有执行记录') END AS reason
+            FROM (SELECT DISTINCT {day} AS day FROM marts.{table} AS t) AS d
+            JOIN blocking AS b ON d.day IS NULL OR d.day BETWEEN coalesce(b.first, d.day) AND coalesce(b.last, d.day)
+            LEFT JOIN latest_check AS c ON c.rule_id = b.rule_id AND c.partition_on IS NOT DISTINCT FROM d.day
+            -- of a rule that was stopped the partitions are unknown: the row without one speaks for all until they are checked again
+            LEFT JOIN latest_check AS o ON o.rule_id = b.rule_id AND o.partition_on IS NULL AND o.status NOT IN ('evaluated', 'empty')
+                AND o.run_id >= coalesce(c.run_id, '')
+            LEFT JOIN stated AS s ON s.check_name = b.rule_id
+            WHERE coalesce(c.status, '') NOT IN ('evaluated', 'empty') OR o.rule_id IS NOT NULL OR s.sql IS DISTINCT FROM b.sql
+        )
+        SELECT day, '未经检查：' || string_agg(rule_id || '（' || reason || '）', '、' ORDER BY rule_id) AS message FROM gap GROUP BY day
         """
     )
     connection.execute(

@@ -252,7 +252,7 @@ def test_deleted_records_are_withdrawn_unless_too_many_vanish(settings: Settings
 # "not checked" never looks like "good"
 
 
-@pytest.mark.parametrize("table", ["quality_violation", "quality_check"])
+@pytest.mark.parametrize("table", ["quality_violation", "quality_check", "check_result"])
 def test_no_ledger_no_package(settings: Settings, rules: Path, table: str) -> None:
     publish(settings, rules, changes=[f"!DROP TABLE marts.{table}"])
     with pytest.raises(YiwangError, match=table) as caught:
@@ -268,6 +268,8 @@ def test_no_ledger_no_package(settings: Settings, rules: Path, table: str) -> No
     ("!INSERT INTO marts.quality_check SELECT run_id, rule_id, table_name, NULL, 0, 0, 0, 'not_evaluated', '超时' FROM marts.quality_check "
      "WHERE rule_id = 'case_region_given' LIMIT 1", "true"),
     ("!DELETE FROM marts.quality_check WHERE table_name = 'dim_matter'", "true"),
+    ("!UPDATE marts.check_result SET sql = sql || ' ' WHERE check_name = 'case_kind_known'", "true"),  # the rule is another now
+    ("!UPDATE marts.quality_check SET status = 'missing', partition_on = NULL WHERE rule_id = 'case_kind_known'", "true"),
     ("!DELETE FROM marts.quality_check WHERE rule_id = 'case_channel_given'", "false"),  # it blocks nothing
 ])  # fmt: skip
 def test_what_was_not_checked_is_not_reported(settings: Settings, rules: Path, change: str, unchecked: str) -> None:

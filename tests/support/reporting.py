@@ -149,6 +149,9 @@ def check(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], run_id: 
             {"id": rule.id, "table": rule.table, "field": rule.at_fault, "severity": rule.severity, "dimension": rule.dimension, "run": run_id, "as_of": as_of},
         )
         connection.execute(
+            "INSERT INTO marts.check_result BY NAME SELECT $run AS run_id, $id AS check_name, $sql AS sql", {"run": run_id, "id": rule.id, "sql": rule.sql}
+        )
+        connection.execute(
             f"""INSERT INTO marts.quality_check
             SELECT $run, $id, $table, {day}, count_if({rule.checked}), count_if({rule.condition}), count_if({rule.condition}), 'evaluated', NULL
             FROM marts.{rule.table} AS t GROUP BY ALL""",
