@@ -23,6 +23,7 @@ from serving.cli.audit import store as store_app
 from serving.cli.pour import pour as pour_command
 from serving.cli.progress import Bars
 from serving.cli.provider import app as provider_app
+from serving.cli.quality import app as quality_app
 from serving.cli.report import app as report_app
 from serving.cli.sources import app as sources_app
 from serving.cli.staff import app as staff_app
@@ -34,6 +35,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(store_app, name="store")
 app.add_typer(staff_app, name="staff")
 app.add_typer(provider_app, name="login-provider")
+app.add_typer(quality_app, name="quality")
 app.add_typer(report_app, name="report")
 app.command("worker")(worker_command)
 app.command("pour")(pour_command)

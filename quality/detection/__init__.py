@@ -1,0 +1,1 @@
+"""Finds wrong cells in a table that nobody has described; :mod:`quality.detection.service` is the door."""
