@@ -18,6 +18,8 @@ from chinese_calendar.constants import Holiday, holidays, workdays  # type: igno
 
 PROVISIONAL_YEARS = 5
 """Years that the calendar goes on after the last published one."""
+MOST_DECISIONS = 100_000
+"""More days are not decided between two years' notices; the version of a calendar is kept in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class WorkCalendar:
         last_day: Last day of the calendar; days after ``published_until`` are provisional.
         working_days: All working days in order; the n-th has the number n, from 1.
         holidays: The festival (Chinese name) of a rest day, or the one that a make-up working day makes up for.
+        version: Grows with every year that is published and every day that is decided: what was counted with less is to be counted anew.
     """
 
     published_from: date
@@ -37,6 +40,7 @@ class WorkCalendar:
     last_day: date
     working_days: tuple[date, ...]
     holidays: dict[date, str]
+    version: int = 0
 
     @cached_property
     def _numbers(self) -> list[int]:
@@ -101,6 +105,7 @@ def work_calendar() -> WorkCalendar:
             day for day in days if (chinese_calendar.is_workday(day) if day <= until else day.weekday() < 5)
         ),
         holidays={day: names[name] for day, name in (holidays | workdays).items() if first <= day <= until},
+        version=until.year * MOST_DECISIONS,
     )
 
 

@@ -16,7 +16,8 @@ from uuid import UUID
 import duckdb
 import sqlalchemy as sa
 
-from models.core.cases.service import load, publish
+from models.core.cases.clocking import clock_anew
+from models.core.cases.service import publish
 from models.core.crypto.service import provider
 from models.core.crypto.types import CryptoProvider, Place
 from models.core.processes.service import shipped
@@ -27,7 +28,7 @@ from models.domain.progress import NoProgress, Progress
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.migration import upgrade
-from models.store.operational.tables import Base, CaseFile, Task
+from models.store.operational.tables import Base, CaseFile
 from pipelines.pouring import mapping
 
 POURER = Actor("pouring", frozenset(), authority="sample")
@@ -171,19 +172,13 @@ def _parties(crypto: CryptoProvider, rows: list[tuple[Any, ...]]) -> tuple[list[
 
 def _set_clocks(database: Database, settings: Settings) -> int:
     """Due days and timers of the open cases, by the engine itself; few beside those that are over."""
+    cases, tasks = Base.metadata.tables["case_file"], Base.metadata.tables["task"]
+    waiting = sa.select(tasks.c.case_id).where(tasks.c.closed_at.is_(None))
+    with database.write() as session:
+        beginning = sa.update(cases).where(cases.c.id.in_(waiting), cases.c.calendar_version.is_(None), cases.c.phase != "draft")
+        session.connection().execute(beginning.values(calendar_version=0))
+    page = 500
+    while clock_anew(database, datetime.now(UTC), page, settings.zone).due == page:
+        pass
     with database.read() as session:
-        waiting = list(session.scalars(sa.select(CaseFile.id).join(Task, Task.case_id == CaseFile.id).where(Task.closed_at.is_(None), CaseFile.kind == "public")))
-    for start in range(0, len(waiting), 500):
-        changes = []
-        with database.read() as session:
-            for case_id in waiting[start : start + 500]:
-                _, state, engine = load(session, case_id, settings.zone)
-                timer = engine.next_timer(state)
-                last = state.entries[-1].at if state.entries else None
-                changes.append({"key": case_id, "due": engine.clocks(state, last).due_on if last else None, "timer": timer[1] if timer else None})
-        with database.write() as session:
-            connection = session.connection()
-            cases, tasks = Base.metadata.tables["case_file"], Base.metadata.tables["task"]
-            connection.execute(sa.update(cases).where(cases.c.id == sa.bindparam("key")).values(due_on=sa.bindparam("due"), next_timer_at=sa.bindparam("timer")), changes)
-            connection.execute(sa.update(tasks).where(tasks.c.case_id == sa.bindparam("key")).values(due_on=sa.bindparam("due")), [{k: v for k, v in each.items() if k != "timer"} for each in changes])
-    return len(waiting)
+        return session.scalar(sa.select(sa.func.count()).where(cases.c.id.in_(waiting), cases.c.kind == "public")) or 0

@@ -17,7 +17,8 @@ import sqlalchemy as sa
 import structlog
 
 from models.core.audit.service import heads_of, seal
-from models.core.cases.service import settle
+from models.core.cases.clocking import clock_anew
+from models.core.cases.service import Settled, settle
 from models.core.crypto.types import CryptoProvider
 from models.core.feedback.service import settle_appeals, settle_reviews
 from models.core.jobs import service as jobs
@@ -157,7 +158,7 @@ class Worker:
 
     def _parts(self) -> Sequence[tuple[str, timedelta, Part]]:
         parts: tuple[tuple[str, timedelta, Part], ...] = (
-            ("webhooks", _SECOND, self._relay), ("seal", _SECOND, self._seal), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews),
+            ("webhooks", _SECOND, self._relay), ("seal", _SECOND, self._seal), ("calendar", _SECOND, self._clock_anew), ("time", _SECOND, self._settle), ("reviews", _MINUTE, self._reviews),
             ("schedule", _MINUTE, self._schedule), ("jobs", _SECOND, self._work), ("long_jobs", _SECOND, self._work_long),
         )  # fmt: skip
         return [part for part in parts if part[0] not in self._beside]
@@ -166,13 +167,19 @@ class Worker:
         page = 200
         return seal(self.database, self.crypto, heads_of(self.settings), at, page) == page
 
+    def _clock_anew(self, at: datetime) -> bool:
+        page = 50
+        return self._told("case_not_clocked", clock_anew(self.database, at, page, self.settings.zone), page)
+
     def _settle(self, at: datetime) -> bool:
         page = 50
-        settled = settle(self.database, at, page, self.settings.zone)
+        return self._told("case_not_settled", settle(self.database, at, page, self.settings.zone), page)
+
+    def _told(self, what: str, settled: Settled, page: int) -> bool:
         for case_id in settled.failed:
-            self._log.error("case_not_settled", case_id=str(case_id))
+            self._log.error(what, case_id=str(case_id))
         if settled.failed:
-            raise _Partly(f"case_not_settled: {len(settled.failed)}", settled.due == page)
+            raise _Partly(f"{what}: {len(settled.failed)}", settled.due == page)
         return settled.due == page
 
     def _reviews(self, at: datetime) -> bool:

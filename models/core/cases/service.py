@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from models.core.organisation.calendar import calendar
+from models.core.processes.deadlines import case_deadline, step_deadline
 from models.core.processes.definition import Phase, Process
 from models.core.processes.engine import SYSTEM, CaseState, Command, Engine, Entry, Transition
 from models.core.processes.marking import Marking
@@ -52,7 +53,7 @@ def publish(now: Work, process: Process) -> None:
     known = now.session.get(ProcessVersion, (process.process, process.version))
     body = process.model_dump(mode="json")
     if known is not None:
-        if known.body != body:
+        if Process.model_validate(known.body) != process:  # what is left out there means what it always meant
             raise YiwangError("YW-CORE-006", process=process.title, version=process.version)
         return
     now.session.add(ProcessVersion(process=process.process, number=process.version, kind=process.kind, body=body, digest=_digest(process), published_at=now.at))
@@ -82,12 +83,13 @@ def open_case(
         form: What is declared, encrypted for the place that ``case_id`` names.
         case_id: Identifier of the case, from :meth:`Work.new_id`; none: a new one.
         is_commitment: The applicant promises instead of proving.
-        expires_on: Last day of the licence that is to be renewed.
+        expires_on: Last day of the licence that is to be renewed; for renewals, and only for them.
         units: Units that take part, by their part in the process (``planning``); those left out are ``unit_code``.
         zone: Zone of days.
 
     Raises:
-        YiwangError: YW-CORE-003 where the process does not take the channel or a commitment; YW-STORE-011 where it is not published.
+        YiwangError: YW-CORE-003 where the process does not take the channel or a commitment, or renews a licence whose last day is
+            not stated or over; YW-STORE-011 where it is not published.
     """
     if now.session.get(ProcessVersion, (process.process, process.version)) is None:
         raise YiwangError("YW-STORE-011", what="流程", key=f"{process.process}/{process.version}")
@@ -95,10 +97,15 @@ def open_case(
         raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过渠道 {channel_code} 申请")
     if is_commitment and not process.rules.commitment:
         raise YiwangError("YW-CORE-003", action="申请", detail="本事项不适用告知承诺")
+    if process.is_renewal != (expires_on is not None):
+        detail = "延续须写明原证件的有效期截止日 expires_on" if process.is_renewal else "本事项不是延续，不需要有效期截止日 expires_on"
+        raise YiwangError("YW-CORE-003", action="申请", detail=detail)
     matter = matter or {}
     terms: dict[str, Any] = asdict(limits or Limits())
     terms |= {"expires_on": expires_on.isoformat() if expires_on else None, "units": dict(units or {})}
     engine = _engine(now.session, process, terms, zone)
+    if engine.has_expired(now.at):
+        raise YiwangError("YW-CORE-003", action="申请", detail=f"原证件已于 {expires_on} 到期，不能再延续，请重新申请")
     state = engine.new(is_commitment)
     case = CaseFile(
         id=case_id or now.new_id(), case_number=case_number, kind=process.kind, process=process.process, process_number=process.version,
@@ -109,7 +116,7 @@ def open_case(
     )  # fmt: skip
     now.session.add(case)
     now.session.flush()
-    _open_tasks(now, engine, case, state.marking.open_steps)
+    _open_tasks(now, engine, case, state, state.marking.open_steps)
     now.record("case.opened", f"case:{case_number}", process=f"{process.process}/{process.version}")
     return case
 
@@ -175,7 +182,7 @@ def _settle_one(database: Database, case_id: UUID, at: datetime, zone: str) -> N
         if transition.entries:
             _store(now, engine, case, state, transition)
         else:  # somebody was faster, or the calendar has changed since
-            case.next_timer_at = _timer_at(engine, state)
+            case.next_timer_at = clocked(engine, state, at)["next_timer_at"]
 
 
 def tasks(session: Session, units: Sequence[str], roles: Sequence[str], limit: int = 50) -> Sequence[Task]:
@@ -227,8 +234,8 @@ def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transit
     state = transition.state
     for column, value in _columns(state).items():
         setattr(case, column, value)
-    case.next_timer_at = _timer_at(engine, state)
-    due_before, case.due_on = case.due_on, engine.clocks(state, now.at).due_on
+    for column, value in clocked(engine, state, now.at).items():
+        setattr(case, column, value)
     case.updated_at = max(now.at, case.updated_at + timedelta(microseconds=1))  # never back, whatever the clocks of hosts say: the sync reads by it
     for entry in transition.entries:
         if entry.unit_code:
@@ -247,11 +254,8 @@ def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transit
     if transition.ended:
         closing = sa.update(Task).where(Task.case_id == case.id, Task.closed_at.is_(None), Task.step.in_(transition.ended))
         now.session.execute(closing.values(closed_at=now.at, closed_by=now.actor.name))
-    if case.due_on != due_before:  # accepted, paused, extended: what is still to be done moves with the case
-        own = {step.step for step in engine.process.steps if step.within}
-        moving = sa.update(Task).where(Task.case_id == case.id, Task.closed_at.is_(None), Task.step.not_in(own))
-        now.session.execute(moving.values(due_on=case.due_on))
-    _open_tasks(now, engine, case, transition.opened)
+    _clock_tasks(now, engine, case, state)
+    _open_tasks(now, engine, case, state, transition.opened)
     activities = [entry.activity for entry in transition.entries]
     now.announce("case.moved", "case", str(case.id), case_number=case.case_number, kind=case.kind, phase=case.phase, activities=activities)
     now.record("case.moved", f"case:{case.case_number}", actions=[entry.action for entry in transition.entries], phase=case.phase)
@@ -265,22 +269,40 @@ def _hand_over(now: Work, case: CaseFile, unit_code: str) -> None:
     case.unit_code = unit_code
 
 
-def _open_tasks(now: Work, engine: Engine, case: CaseFile, steps: frozenset[str]) -> None:
+def _clock_tasks(now: Work, engine: Engine, case: CaseFile, state: CaseState) -> None:
+    """What was open before moves with the case: accepted, paused, resumed, extended, decided."""
+    for task in now.session.scalars(sa.select(Task).where(Task.case_id == case.id, Task.closed_at.is_(None))):
+        for column, value in clocked_task(engine, state, task, now.at).items():
+            setattr(task, column, value)
+
+
+def _open_tasks(now: Work, engine: Engine, case: CaseFile, state: CaseState, steps: frozenset[str]) -> None:
     for name in sorted(steps):
         step = engine.process.step(name)
         unit = case.limits["units"].get(step.unit, case.unit_code)
-        due_on = engine.step_due(name, now.at) if step.within else case.due_on
+        due = step_deadline(engine, state, name, now.at, now.at)
         now.session.add(
             Task(
-                id=now.new_id(), case_id=case.id, step=name, role=step.role, unit_code=unit, assignee=None, opened_at=now.at, due_on=due_on,
-                closed_at=None, closed_by=None,
+                id=now.new_id(), case_id=case.id, step=name, role=step.role, unit_code=unit, assignee=None, opened_at=now.at, due_on=due.on,
+                provisional_due_on=due.provisional_on, is_paused=due.is_paused, closed_at=None, closed_by=None,
             )
         )  # fmt: skip
 
 
-def _timer_at(engine: Engine, state: CaseState) -> datetime | None:
-    timer = engine.next_timer(state)
-    return timer[1] if timer else None
+def clocked(engine: Engine, state: CaseState, at: datetime) -> dict[str, Any]:
+    """Columns of a case that say until when: they follow its events and the calendar, and are of no day while its clock stands still."""
+    due, timer = case_deadline(engine, state, at), engine.next_timer(state)
+    is_running = bool(state.marking.open_steps) and state.marking.phase is not Phase.DRAFT
+    return {
+        "due_on": due.on, "provisional_due_on": due.provisional_on, "next_timer_at": timer[1] if timer else None,
+        "calendar_version": engine.calendar.version if is_running else None,
+    }  # fmt: skip
+
+
+def clocked_task(engine: Engine, state: CaseState, task: Task, at: datetime) -> dict[str, Any]:
+    """The same for a task."""
+    due = step_deadline(engine, state, task.step, task.opened_at, at)
+    return {"due_on": due.on, "provisional_due_on": due.provisional_on, "is_paused": due.is_paused}
 
 
 def _columns(state: CaseState) -> dict[str, Any]:

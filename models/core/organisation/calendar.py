@@ -1,10 +1,11 @@
 """The work calendar as administrators extend it: days laid over the official one, each with its reason, the newest of a day holds.
 
-Clocks that run follow the calendar from then on; what has happened (events, acceptance by silence, decisions) stays as it is, since days
+Clocks that run follow the calendar from then on (:func:`models.core.cases.clocking.clock_anew`); what has happened (events, acceptance by silence, decisions) stays as it is, since days
 that are over cannot be decided any more.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -80,5 +81,6 @@ def calendar(session: Session) -> WorkCalendar:
     version = (len(rows), repr(sorted(decided.items())))
     if version not in _KEPT:
         _KEPT.clear()
-        _KEPT[version] = work_calendar().with_days(decided)
+        official = work_calendar()
+        _KEPT[version] = replace(official.with_days(decided), version=official.version + len(rows))  # decisions are never taken away
     return _KEPT[version]

@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.domain.clock import ACCEPTANCE_DAYS
+from models.domain.clock import ACCEPTANCE_DAYS, DELIVERY_DAYS
 from models.domain.codes import code_tables
 from models.domain.time_limit import Limit
 
@@ -126,8 +126,9 @@ class Rules(_Strict):
     special: tuple[str, ...] = Field((), description="Special procedures that may stop the clock (L.special_kind).")
     extension: Literal["none", "once"] = Field("none", description="Whether the limit may be extended.")
     silence: Literal["none", "granted"] = Field("none", description="What it means that the body has not decided in time: when the licence expires (renewal, Administrative Licence Law art. 50) or, where nothing expires, when the statutory limit ends.")
-    renewal_before: Time | None = Field(None, description="How long before the licence expires renewal must be asked for, else silence means nothing; none: any time before.")
+    renewal_before: Time | None = Field(None, description="For a renewal, whose cases say when the licence expires: how long before that it must be asked for, else silence means nothing; none: the process renews nothing.")
     tolerance: Tolerance | None = Field(None, description="Whether minor materials may come later.")
+    deliver_within: Time = Field(Time(length=DELIVERY_DAYS), description="How long after the decision its results are issued and delivered; the law's ten working days for licences (Administrative Licence Law art. 44). Nothing happens by itself.")
     commitment: bool = Field(False, description="Whether the applicant may promise instead of proving 告知承诺.")
 
     @model_validator(mode="after")
@@ -144,7 +145,7 @@ class Step(_Strict):
     title: str = Field(description="Chinese name.")
     role: str = Field(description="Role that does it.")
     needs: tuple[str, ...] = Field((), description="Steps that must all have been done before it opens (join of parallel branches).")
-    within: Time | None = Field(None, description="The step's own limit, counted from its opening: the day by which its task is due; nothing happens by itself.")
+    within: Time | None = Field(None, description="The step's own limit, counted from its opening, special procedures left out: the day by which its task is due, instead of that of the phase (acceptance, correction, decision, delivery); nothing happens by itself.")
     unit: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]*$", description="Which of the units that take part does it, by its part in the process (`planning`); none: the unit that handles the case.")
 
 
@@ -206,6 +207,7 @@ class Process(_Strict):
     start: str = Field(description="Step with which a case begins.")
     channels: tuple[str, ...] = Field((), description="Channels (L.channel) through which one may apply; none: all.")
     rules: Rules = Field(default_factory=Rules, description="Time rules.")
+    apart: tuple[tuple[str, ...], ...] = Field((), description="Groups of steps of which nobody does two in the same case 不相容岗位 (review apart from decision).")
     steps: tuple[Step, ...] = Field(min_length=1, description="The steps.")
     actions: tuple[Action, ...] = Field(min_length=1, description="The actions.")
 
@@ -220,6 +222,8 @@ class Process(_Strict):
         used = {self.start, *(s for a in self.actions for s in (*a.to, *([a.at] if a.at else []))), *(n for s in self.steps for n in s.needs)}
         if unknown := sorted(used - set(names)):
             raise ValueError(f"没有这些环节：{'、'.join(unknown)}")
+        if wrong := next((group for group in self.apart if len(set(group)) < 2 or set(group) - set(names)), None):
+            raise ValueError(f"apart 的每一组须为两个以上已有的环节，而不是 {'、'.join(wrong)}")
         if unknown := sorted(set(self.channels) - set(code_tables()["L.channel"])):
             raise ValueError(f"没有这些渠道：{'、'.join(unknown)}")
         return self
@@ -262,6 +266,11 @@ class Process(_Strict):
     def granting(self, is_commitment: bool) -> Action | None:
         """The action that silence stands for."""
         return next((a for a in self.actions if "granted" in a.outcomes and a.is_for(is_commitment)), None)
+
+    @property
+    def is_renewal(self) -> bool:
+        """Whether cases renew a licence that expires."""
+        return self.rules.renewal_before is not None
 
     def step(self, name: str) -> Step:
         """The step of this name."""

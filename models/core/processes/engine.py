@@ -112,10 +112,19 @@ class Engine:
             return timer
         return timer[0], max(timer[1], state.entries[-1].at)  # nothing happens before what has happened
 
-    def step_due(self, step: str, opened_at: datetime) -> date | None:
-        """The day by which the step's own limit wants it done; None without one."""
-        within = self.process.step(step).within
-        return self._last_day(opened_at, within.limit) if within else None
+    def last_day(self, state: CaseState) -> tuple[Timer, date] | None:
+        """What will happen by itself next, and the last day on which it can be averted."""
+        timer = self.next_timer(state)
+        return (timer[0], (timer[1] - timedelta(microseconds=1)).astimezone(self.zone).date()) if timer else None
+
+    def wait(self, state: CaseState) -> tuple[datetime | None, Time | None]:
+        """Since when, and how long, somebody is waited for before acceptance."""
+        rules, phase = self.process.rules, state.marking.phase
+        if phase in (Phase.RECEIVED, Phase.RETURNED) and rules.accept_within:
+            return state.complete_at, Time(length=rules.accept_within)
+        if phase is Phase.CORRECTING and rules.correction:
+            return state.last("correction_asked"), rules.correction.answer_within
+        return None, None
 
     def clocks(self, state: CaseState, as_of: datetime) -> Clocks:
         """The statutory clock of the case."""
@@ -123,13 +132,11 @@ class Engine:
 
     def _timer(self, state: CaseState) -> tuple[Timer, datetime] | None:
         rules, phase = self.process.rules, state.marking.phase
-        if phase in (Phase.RECEIVED, Phase.RETURNED) and rules.accept_within:
-            return self._over(Timer.DEEMED_ACCEPTED, state.complete_at, Time(length=rules.accept_within))
-        if phase is Phase.CORRECTING and rules.correction and rules.correction.answer_within:
-            return self._over(Timer.CORRECTION_LAPSED, state.last("correction_asked"), rules.correction.answer_within)
+        if phase in (Phase.RECEIVED, Phase.RETURNED, Phase.CORRECTING):
+            return self._over(Timer.CORRECTION_LAPSED if phase is Phase.CORRECTING else Timer.DEEMED_ACCEPTED, *self.wait(state))
         if phase is Phase.IN_APPROVAL and state.missing:  # silence grants nothing that may not be granted yet
             since = max((at for at in (state.accepted_at, state.last("commitment_withdrawn")) if at), default=None)
-            return self._over(Timer.TOLERANCE_LAPSED, since, rules.tolerance.within) if rules.tolerance else None
+            return self._over(Timer.TOLERANCE_LAPSED, since, rules.tolerance.within if rules.tolerance else None)
         if phase is Phase.IN_APPROVAL and rules.silence == "granted" and (last := self._silent_on(state)):
             end = datetime.combine(last + timedelta(1), time(), self.zone).astimezone(UTC)
             return Timer.SILENCE, end - timedelta(microseconds=1)  # within the last day: the decision is not late
@@ -138,34 +145,36 @@ class Engine:
     def _silent_on(self, state: CaseState) -> date | None:
         """The last day on which the body may still decide itself."""
         if self.expires_on is None:
-            if state.is_suspended:
+            if state.is_suspended or self.process.is_renewal:  # a licence may exist whose last day nobody stated
                 return None
             clocks = self.clocks(state, state.entries[-1].at)
             is_by_law = self.limits.statutory_limit is not None or self.limits.type_code == LICENCE
             return clocks.statutory_due_on if is_by_law else clocks.promised_due_on
-        received_on = state.received_at.astimezone(self.zone).date() if state.received_at else None
-        return self.expires_on if received_on and self._is_in_time(received_on, self.expires_on) else None
+        return self.expires_on if state.received_at and self.is_asked_in_time(state.received_at) else None
 
-    def _is_in_time(self, received_on: date, expires_on: date) -> bool:
-        """Whether renewal was asked for early enough (ALL art. 50)."""
-        before = self.process.rules.renewal_before
+    def is_asked_in_time(self, received_at: datetime) -> bool | None:
+        """Whether renewal was asked for early enough for silence to mean anything (ALL art. 50); None where nothing expires."""
+        if self.expires_on is None:
+            return None
+        received_on, before = received_at.astimezone(self.zone).date(), self.process.rules.renewal_before
         if before is None:
-            return received_on <= expires_on
-        if before.unit == "cd":
-            return received_on + timedelta(before.length) <= expires_on
-        number, _ = due_number(received_on, before.limit, None, (), self.calendar)
-        day = self.calendar.day_of(number) if number else None
-        return day is not None and day <= expires_on
+            return received_on <= self.expires_on
+        day = received_on + timedelta(before.length) if before.unit == "cd" else self.day(received_at, before.limit)
+        return day is not None and day <= self.expires_on
 
-    def _last_day(self, since: datetime, limit: Limit) -> date | None:
-        number, _ = due_number(since.astimezone(self.zone).date(), limit, None, (), self.calendar)
-        day = self.calendar.day_of(number) if number else None
-        return day if day and self.calendar.is_published(day) else None
+    def has_expired(self, at: datetime) -> bool:
+        """Whether the licence to be renewed is over."""
+        return self.expires_on is not None and self.expires_on < at.astimezone(self.zone).date()
 
-    def _over(self, timer: Timer, since: datetime | None, limit: Time) -> tuple[Timer, datetime] | None:
+    def day(self, since: datetime, limit: Limit, pauses: Sequence[tuple[date, date]] = ()) -> date | None:
+        """The day on which a limit ends, published or not."""
+        number, _ = due_number(since.astimezone(self.zone).date(), limit, None, pauses, self.calendar)
+        return self.calendar.day_of(number) if number else None
+
+    def _over(self, timer: Timer, since: datetime | None, limit: Time | None) -> tuple[Timer, datetime] | None:
         """The first instant that is over the limit; None beyond the published calendar, where nothing lapses by itself."""
-        day = self._last_day(since, limit.limit) if since else None
-        return (timer, datetime.combine(day + timedelta(1), time(), self.zone)) if day else None
+        day = self.day(since, limit.limit) if since and limit else None
+        return (timer, datetime.combine(day + timedelta(1), time(), self.zone)) if day and self.calendar.is_published(day) else None
 
     def _lapse(self, state: CaseState, timer: Timer, at: datetime) -> Transition:
         # The event stands at the instant at which it fell due, in the platform's own name, whenever it is noticed.
@@ -208,6 +217,8 @@ class Engine:
         if state.is_suspended and effect not in (Effect.RESUME, Effect.WITHDRAW, Effect.TERMINATE, Effect.SUPPLY):
             return "特别程序进行中，须先结束特别程序"
         match effect:
+            case Effect.SUBMIT if state.received_at is None and self.has_expired(at):
+                return f"证件已于 {self.expires_on} 到期，不能再延续，须重新申请"
             case Effect.SUPPLY if not state.missing:
                 return "没有容缺的材料"
             case Effect.RESUME if not state.is_suspended:

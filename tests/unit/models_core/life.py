@@ -4,6 +4,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from models.core.processes.deadlines import Deadline, step_deadline
+from models.core.processes.definition import Process
 from models.core.processes.engine import CaseState, Command, Engine, Transition
 from models.core.processes.service import ROLES, shipped
 from models.domain.calendar import work_calendar
@@ -22,8 +24,8 @@ def at(text: str) -> datetime:
 class Life:
     """One case."""
 
-    def __init__(self, process: str = "licence", limits: Limits = LICENCE, is_commitment: bool = False, expires_on: date | None = None) -> None:
-        self.engine = Engine(shipped()[process], limits, work_calendar(), ZONE, expires_on)
+    def __init__(self, process: str | Process = "licence", limits: Limits = LICENCE, is_commitment: bool = False, expires_on: date | None = None) -> None:
+        self.engine = Engine(shipped()[process] if isinstance(process, str) else process, limits, work_calendar(), ZONE, expires_on)
         self.state: CaseState = self.engine.new(is_commitment)
 
     def do(self, action: str, on: str, roles: frozenset[str] = ROLES, **with_: Any) -> Transition:
@@ -51,6 +53,10 @@ class Life:
     def clocks(self, on: str) -> Clocks:
         """The statutory clock."""
         return self.engine.clocks(self.state, at(on))
+
+    def step_due(self, step: str, opened: str, on: str | None = None) -> Deadline:
+        """By when a step that was opened on a day is to be done, seen on a day."""
+        return step_deadline(self.engine, self.state, step, at(opened), at(on or opened))
 
     @property
     def stands(self) -> tuple[str, str | None, set[str]]:

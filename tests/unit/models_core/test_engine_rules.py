@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from models.core.processes.service import ROLES
+from models.core.processes.deadlines import Deadline
+from models.core.processes.service import ROLES, shipped
 from models.domain.clock import PAUSE_KINDS, Limits
 from models.domain.errors import YiwangError
 from tests.unit.models_core.life import LICENCE, Life, accepted, at
@@ -265,7 +266,9 @@ def test_renewal_asked_for_thirty_days_ahead_and_not_decided_is_granted_with_the
 
 
 def test_where_nothing_expires_silence_grants_at_the_end_of_the_laws_limit_not_of_the_promise() -> None:
-    life = Life("renewal").all("03-03", "submit", "accept")
+    renewal = shipped()["renewal"]
+    tacit = renewal.model_copy(update={"rules": renewal.rules.model_copy(update={"renewal_before": None})})
+    life = Life(tacit).all("03-03", "submit", "accept")
     life.wait("03-20")
     assert life.stands[0] == "in_approval", "the promise of ten days is broken, the law's twenty go on"
     life.do("suspend", "03-20", **HEARING | {"special_kind": "testing"})
@@ -274,6 +277,17 @@ def test_where_nothing_expires_silence_grants_at_the_end_of_the_laws_limit_not_o
     life.do("resume", "05-06")
     life.wait("07-01")
     assert life.stands[1] == "granted" and life.clocks("07-01").is_statutory_late is False
+
+
+def test_a_renewal_of_a_licence_whose_last_day_nobody_stated_is_not_granted_by_silence() -> None:
+    life = Life("renewal").all("03-03", "submit", "accept")
+    assert life.wait("12-01").entries == () and life.stands[0] == "in_approval"
+
+
+def test_a_licence_that_is_over_is_not_renewed() -> None:
+    life = Life("renewal", expires_on=date(2025, 3, 3))
+    assert life.possible("03-03", "applicant") == {"submit"} and life.possible("03-04", "applicant") == set()
+    assert refused(life, "submit", "03-04", "到期") == "YW-CORE-001"
 
 
 def test_a_licence_is_never_granted_by_silence() -> None:
@@ -427,5 +441,4 @@ def test_a_bad_review_is_verified_put_right_answered_and_visited() -> None:
     assert refused(life, "finish", "03-04", "办理结果") == "YW-CORE-003"
     life.do("finish", "03-04", outcome="rectified")
     assert life.stands == ("completed", "rectified", set())
-    assert life.engine.step_due("verify", at("03-03")) == date(2025, 3, 4) and life.engine.step_due("complex", at("03-03")) == date(2025, 3, 24)
-    assert life.engine.step_due("intake", at("03-03")) is None
+    assert life.step_due("verify", "03-03") == Deadline(date(2025, 3, 4)) and life.step_due("complex", "03-03") == Deadline(date(2025, 3, 24))

@@ -1,0 +1,181 @@
+"""Due days in the store, the same on SQLite and on PostgreSQL: right in lists without anybody touching the case."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from models.core.cases.clocking import clock_anew
+from models.core.cases.service import act, history, load, open_case, publish, settle
+from models.core.organisation import calendar
+from models.core.processes.engine import Command
+from models.core.processes.service import ROLES, shipped
+from models.core.work.service import Actor, work
+from models.domain.clock import Limits
+from models.domain.errors import YiwangError
+from models.store.operational.database import Database
+from models.store.operational.tables import CaseFile, Outbox, Task
+
+ZONE = ZoneInfo("Asia/Shanghai")
+MONDAY = datetime(2026, 3, 2, 9, tzinfo=ZONE)
+YEAR_END = datetime(2026, 12, 28, 9, tzinfo=ZONE)
+ANYBODY = Actor("u1", ROLES, "B01", "all roles")
+LICENCE = Limits(type_code="01", promised_limit=10, promised_limit_unit="wd", statutory_limit=20, statutory_limit_unit="wd")
+DAY = timedelta(days=1)
+TESTING = {"special_kind": "testing", "has_written_notice": True, "reason": "须检测"}
+
+
+@pytest.fixture
+def database(database: Database) -> Database:
+    """The shared one, with processes."""
+    with work(database, ANYBODY, MONDAY) as now:
+        for process in shipped().values():
+            publish(now, process)
+    return database
+
+
+def begin(database: Database, number: str, *actions: str, at: datetime = MONDAY, process: str = "licence", expires_on: date | None = None) -> UUID:
+    with work(database, ANYBODY, at) as now:
+        case_id = open_case(now, shipped()[process], number, "B01", limits=LICENCE, expires_on=expires_on).id
+    for action in actions:
+        do(database, case_id, action, at)
+    return case_id
+
+
+def do(database: Database, case_id: UUID, action: str, at: datetime = MONDAY, **more: Any) -> None:
+    with work(database, ANYBODY, at) as now:
+        act(now, case_id, Command(action, at, ROLES, **({"reason": "依法"} | more)))
+
+
+def decide(database: Database, day: date, is_working: bool, at: datetime = MONDAY) -> None:
+    with work(database, ANYBODY, at) as now:
+        calendar.decide(now, day, is_working, "市政府通知")
+
+
+def row(database: Database, case_id: UUID) -> CaseFile:
+    with database.read() as session:
+        return session.get_one(CaseFile, case_id)
+
+
+def open_task(database: Database, case_id: UUID) -> tuple[str, date | None, date | None, bool]:
+    """Step, last day, estimate, whether its clock stands still."""
+    with database.read() as session:
+        task = session.scalars(sa.select(Task).where(Task.case_id == case_id, Task.closed_at.is_(None))).one()
+        return task.step, task.due_on, task.provisional_due_on, task.is_paused
+
+
+def test_each_kind_of_task_has_the_day_of_its_own_clock(database: Database) -> None:
+    case_id, seen = begin(database, "C1"), {}
+    for action in ("submit", "pass", "ask_correction", "correct", "accept", "handle", "review", "grant", "issue"):
+        do(database, case_id, action)
+        step, due_on, _, _ = open_task(database, case_id)
+        seen[step] = str(due_on)[5:]
+    assert seen == {
+        "pre_review": "03-09", "acceptance": "03-09", "correction": "03-30", "handling": "03-16", "review": "03-16", "decision": "03-16", "issue": "03-16",
+        "delivery": "03-16",
+    }  # fmt: skip
+    late = begin(database, "C2", "submit", "pass", "accept", "handle", "review")
+    do(database, late, "grant", MONDAY + 2 * DAY)
+    assert open_task(database, late)[:2] == ("issue", date(2026, 3, 18)) and row(database, late).due_on == date(2026, 3, 16), "ten days from the decision"
+
+
+def test_a_case_that_is_suspended_has_no_running_day_and_gets_the_right_one_when_it_goes_on(database: Database) -> None:
+    case_id = begin(database, "C1", "submit", "pass", "accept")
+    do(database, case_id, "suspend", MONDAY + DAY, **TESTING)
+    assert open_task(database, case_id) == ("handling", None, None, True) and row(database, case_id).due_on is None
+    decide(database, date(2026, 3, 10), False)
+    clock_anew(database, MONDAY + 30 * DAY)
+    assert open_task(database, case_id) == ("handling", None, None, True)
+    do(database, case_id, "resume", MONDAY + 9 * DAY)  # Tuesday 3 to Tuesday 10 is taken out, 11 counts again
+    assert open_task(database, case_id) == ("handling", date(2026, 3, 24), None, False) == ("handling", row(database, case_id).due_on, None, False)
+
+
+def test_a_case_suspended_when_it_was_late_stays_late_in_lists(database: Database) -> None:
+    case_id = begin(database, "C1", "submit", "pass", "accept")
+    do(database, case_id, "suspend", MONDAY + 20 * DAY, **TESTING)
+    assert open_task(database, case_id) == ("handling", date(2026, 3, 16), None, False)
+
+
+def test_a_day_that_is_decided_moves_what_is_open_and_nothing_else(database: Database) -> None:
+    accepted, received = begin(database, "C1", "submit", "pass", "accept"), begin(database, "C2", "submit")
+    branch, over, draft = begin(database, "C3", "open", process="rectification"), begin(database, "C4", "submit", "withdraw"), begin(database, "C5")
+    before = {case_id: row(database, case_id) for case_id in (accepted, received, branch, over, draft)}
+    with database.read() as session:
+        announced = session.scalar(sa.select(sa.func.count()).select_from(Outbox)) or 0
+    assert clock_anew(database, MONDAY).due == 0
+    decide(database, date(2026, 3, 5), False)
+    assert clock_anew(database, MONDAY) == (3, []) and clock_anew(database, MONDAY).due == 0
+    assert open_task(database, accepted)[1] == row(database, accepted).due_on == date(2026, 3, 17)
+    assert open_task(database, received)[1] == date(2026, 3, 10) and row(database, received).next_timer_at == datetime(2026, 3, 11, tzinfo=ZONE)
+    assert open_task(database, branch)[1] == date(2026, 3, 10)
+    for case_id, old in before.items():
+        assert row(database, case_id).version == old.version, "nothing has happened to it: nobody who has it open is turned away"
+    assert row(database, branch).updated_at > before[branch].updated_at, "by which day something is put right leaves for the warehouse"
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Outbox)) == announced + 1  # the day's
+        assert len(history(session, accepted)) == 3
+
+
+def test_who_counted_with_an_older_calendar_is_counted_again(database: Database) -> None:
+    numbers = [begin(database, f"C{number}", "submit") for number in range(7)]
+    decide(database, date(2026, 3, 5), False)
+    assert [clock_anew(database, MONDAY, limit=3).due for _ in range(4)] == [3, 3, 1, 0], "in pages, each of which stands for itself"
+    decide(database, date(2026, 3, 6), False)
+    do(database, numbers[0], "pass")
+    assert clock_anew(database, MONDAY).due == 6, "what somebody moved meanwhile is counted already"
+    assert {open_task(database, case_id)[1] for case_id in numbers} == {date(2026, 3, 11)}
+
+
+def test_received_before_an_unpublished_year_a_case_is_deemed_accepted_once_the_year_is_published(database: Database) -> None:
+    case_id = begin(database, "C1", "submit", at=YEAR_END)
+    decided = begin(database, "C2", "submit", "pass", "accept", at=YEAR_END)
+    assert row(database, case_id).next_timer_at is None and open_task(database, case_id) == ("pre_review", None, date(2027, 1, 4), False)
+    assert open_task(database, decided) == ("handling", None, date(2027, 1, 11), False) and row(database, decided).provisional_due_on == date(2027, 1, 11)
+    with work(database, ANYBODY, YEAR_END + DAY) as now:
+        calendar.publish_year(now, 2027, [date(2027, 1, 1)], [date(2027, 1, 3)], "国务院办公厅通知")
+    later = datetime(2027, 1, 20, 9, tzinfo=ZONE)
+    assert settle(database, later).due == 0
+    assert clock_anew(database, later).due == 2 and settle(database, later).due == 1
+    found = row(database, case_id)
+    assert (found.phase, found.is_deemed_accepted, found.accepted_at) == ("in_approval", True, YEAR_END)
+    assert open_task(database, case_id) == ("handling", date(2027, 1, 11), None, False) == open_task(database, decided)  # 28 December + 10: the third works
+
+
+def test_one_that_cannot_be_counted_holds_up_no_other(database: Database) -> None:
+    broken, whole = begin(database, "C1", "submit"), begin(database, "C2", "submit")
+    with database.write() as session:
+        session.execute(sa.update(CaseFile).where(CaseFile.id == broken).values(limits={"no": "limits"}))
+    decide(database, date(2026, 3, 5), False)
+    assert clock_anew(database, MONDAY) == (2, [broken]) and clock_anew(database, MONDAY).due == 0, "nor is it tried for ever"
+    assert open_task(database, whole)[1] == date(2026, 3, 10)
+
+
+def test_while_somebody_works_on_a_case_its_days_wait(database: Database) -> None:
+    case_id = begin(database, "C1", "submit")
+    decide(database, date(2026, 3, 5), False)
+    with database.read() as session:
+        stale = session.get_one(CaseFile, case_id).version
+    do(database, case_id, "pass")
+    with database.write() as session:  # as if a page had read it before
+        session.execute(sa.update(CaseFile).where(CaseFile.id == case_id).values(calendar_version=0))
+    assert row(database, case_id).version == stale + 1 and clock_anew(database, MONDAY).due == 1
+    assert open_task(database, case_id) == ("acceptance", date(2026, 3, 10), None, False)
+
+
+def test_a_renewal_says_when_the_licence_ends_and_nothing_else_does(database: Database) -> None:
+    for number, process, expires_on, told in (
+        ("C1", "renewal", None, "有效期截止日"), ("C2", "renewal", date(2026, 3, 1), "到期"), ("C3", "licence", date(2026, 12, 31), "不是延续"),
+    ):  # fmt: skip
+        with pytest.raises(YiwangError, match=told) as caught:
+            begin(database, number, process=process, expires_on=expires_on)
+        assert caught.value.code == "YW-CORE-003"
+    last_day = begin(database, "C4", process="renewal", expires_on=date(2026, 3, 2))
+    with pytest.raises(YiwangError, match="到期"):
+        do(database, last_day, "submit", MONDAY + DAY)
+    in_time = begin(database, "C5", "submit", "accept", process="renewal", expires_on=date(2026, 4, 10))
+    with database.read() as session:
+        _, state, engine = load(session, in_time)
+        assert engine.is_asked_in_time(MONDAY) and engine.last_day(state) == ("silence", date(2026, 4, 10))
