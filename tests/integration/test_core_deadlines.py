@@ -1,6 +1,6 @@
 """Due days in the store, the same on SQLite and on PostgreSQL: right in lists without anybody touching the case."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from models.core.cases.clocking import clock_anew
 from models.core.cases.service import act, history, load, open_case, publish, settle
+from models.core.feedback import followup
 from models.core.organisation import calendar
 from models.core.processes.engine import Command
 from models.core.processes.service import ROLES, shipped
@@ -179,3 +180,10 @@ def test_a_renewal_says_when_the_licence_ends_and_nothing_else_does(database: Da
     with database.read() as session:
         _, state, engine = load(session, in_time)
         assert engine.is_asked_in_time(MONDAY) and engine.last_day(state) == ("silence", date(2026, 4, 10))
+
+
+def test_internal_cases_are_numbered_by_the_day_of_the_city(database: Database) -> None:
+    with work(database, ANYBODY, datetime(2026, 6, 17, 16, 30, tzinfo=UTC)) as now:
+        process = followup.internal_process(now, "review_followup")
+        numbers = [followup.begin(now, process, "B01", "ZG", "open", "supervisor", "test", "Asia/Shanghai").case_number for _ in range(2)]
+    assert numbers == ["ZG20260618000001", "ZG20260618000002"], "half an hour after midnight"

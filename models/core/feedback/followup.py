@@ -6,6 +6,7 @@ opened them. Their events are read by the unit that was reviewed: none of them n
 
 from collections.abc import Mapping
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -65,7 +66,8 @@ def begin(
         by: Who is named in its events.
         superior: Unit that plays :data:`SUPERIOR`.
     """
-    number = f"{prefix}{now.at:%Y%m%d}{next_number(now, f'{prefix} {now.at:%Y%m%d}'):06d}"
+    day = f"{now.at.astimezone(ZoneInfo(zone)):%Y%m%d}"  # of the city, as cases have it
+    number = f"{prefix}{day}{next_number(now, f'{prefix} {day}'):06d}"
     case = open_case(now, process, number, unit_code, units={SUPERIOR: superior} if superior else None, zone=zone)
     roles = frozenset({role})
     act(replace(now, actor=Actor(by, roles, unit_code, authority)), case.id, Command(action, now.at, roles), zone=zone)
