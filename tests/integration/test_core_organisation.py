@@ -157,6 +157,21 @@ def test_roles_hold_from_when_they_are_given_until_they_are_withdrawn(database: 
         assert staff.principal_of(session, who, AT + timedelta(hours=1)) is None
 
 
+def test_nobody_dismisses_an_administrator_but_who_gives_roles_and_never_the_last(database: Database) -> None:
+    only, other = person(database), person(database, "other")
+    give(database, only, "audit_administrator", "")
+    with work(database, SECURITY, AT) as now:
+        refused("YW-ORG-001", lambda: staff.leave(now, access("staff:edit"), only, 1))
+    with work(database, SECURITY, AT) as now:
+        last = now.session.scalars(sa.select(StaffGrant).where(StaffGrant.staff_id == only)).one()
+        refused("YW-ORG-001", lambda: staff.withdraw(now, last.id))
+    give(database, other, "audit_administrator", "")
+    with work(database, SECURITY, AT + timedelta(hours=1)) as now:
+        staff.withdraw(now, last.id)
+    with work(database, SECURITY, AT + timedelta(hours=1)) as now:
+        assert staff.leave(now, access("staff:edit"), only, 1).left_at is not None
+
+
 def test_nobody_gives_a_role_to_himself_or_one_that_is_not_of_its_kind(database: Database) -> None:
     who = person(database)
     with work(database, Actor(f"staff:{who}", frozenset()), AT) as now:

@@ -14,7 +14,7 @@ from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_phone
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import Staff, StaffGrant, Unit
+from models.store.operational.tables import Staff, StaffGrant, Task, Unit
 
 ADMINISTRATORS = ("system_administrator", "security_administrator", "audit_administrator")
 
@@ -113,13 +113,20 @@ def change(
 def leave(now: Work, access: Access, staff_id: UUID, version: int) -> Staff:
     """Somebody leaves: from now on no role of theirs holds, and their next request is refused.
 
+    An administrator's role is withdrawn first, by whoever gives roles: else who keeps the list of people would end the others' power over him.
+
     Raises:
-        YiwangError: YW-STORE-011, YW-STORE-010.
+        YiwangError: YW-STORE-011, YW-STORE-010; YW-ORG-001 for an administrator.
     """
     row = _seen(now, access, staff_id, version)
+    now.session.scalars(sa.select(Staff.id).where(Staff.id == staff_id).with_for_update()).one()  # nobody is given a role meanwhile
+    if held := sorted({each.role for each in grants_of(now.session, staff_id, now.at)} & set(ADMINISTRATORS)):
+        raise YiwangError("YW-ORG-001", detail=f"此人是{'、'.join(policy().roles[role].title for role in held)}，请先由安全管理员收回角色")
     row.left_at = row.updated_at = now.at
     ending = sa.update(StaffGrant).where(StaffGrant.staff_id == staff_id, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > now.at))
     now.session.execute(ending.values(valid_to=now.at))
+    holding = sa.update(Task).where(Task.assignee == f"staff:{staff_id}", Task.closed_at.is_(None))
+    now.session.execute(holding.values(assignee=None))  # lists show that what they had claimed is free
     now.session.flush()
     now.record("staff.left", f"staff:{staff_id}")
     return row
@@ -166,7 +173,7 @@ def withdraw(now: Work, grant_id: UUID) -> StaffGrant:
     """End a role from now on; again: nothing.
 
     Raises:
-        YiwangError: YW-STORE-011 where there is no such grant; YW-ORG-001 for one's own.
+        YiwangError: YW-STORE-011 where there is no such grant; YW-ORG-001 for one's own, or the last of an administrator's role.
     """
     found = now.session.get(StaffGrant, grant_id)
     if found is None:
@@ -174,6 +181,10 @@ def withdraw(now: Work, grant_id: UUID) -> StaffGrant:
     if now.actor.name == f"staff:{found.staff_id}":
         raise YiwangError("YW-ORG-001", detail="不能收回自己的角色")
     if found.valid_to is None or found.valid_to > now.at:
+        if found.role in ADMINISTRATORS:
+            one_at_a_time(now)
+            if now.session.scalar(_holders(found.role, now.at).where(StaffGrant.staff_id != found.staff_id).limit(1)) is None:
+                raise YiwangError("YW-ORG-001", detail=f"这是唯一的“{policy().roles[found.role].title}”，请先授予接任的人")
         found.valid_to = now.at
         now.session.flush()
         now.record("role.withdrawn", f"staff:{found.staff_id}", role=found.role, unit=found.unit_code)
@@ -222,8 +233,7 @@ def bootstrap(now: Work, crypto: CryptoProvider, account: str, name: str, unit_c
     if role not in ADMINISTRATORS:
         raise YiwangError("YW-ORG-001", detail=f"命令行只能设置首位 {'、'.join(ADMINISTRATORS)}，其余由安全管理员授予")
     one_at_a_time(now)
-    holder = sa.select(StaffGrant.id).where(StaffGrant.role == role, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > now.at))
-    if now.session.scalar(holder.limit(1)) is not None:
+    if now.session.scalar(_holders(role, now.at).limit(1)) is not None:
         raise YiwangError("YW-ORG-001", detail=f"已有“{policy().roles[role].title}”，请由安全管理员授予")
     if now.session.get(Unit, unit_code) is None:
         now.session.add(Unit(code=unit_code, name=unit_code, kind="office", path=f"/{unit_code}/", created_at=now.at, updated_at=now.at))
@@ -231,6 +241,10 @@ def bootstrap(now: Work, crypto: CryptoProvider, account: str, name: str, unit_c
     person = staff_by_account(now.session, account) or add(now, crypto, account, name, unit_code)
     grant(now, person.id, role)
     return person
+
+
+def _holders(role: str, at: datetime) -> sa.Select[tuple[UUID]]:
+    return sa.select(StaffGrant.id).where(StaffGrant.role == role, sa.or_(StaffGrant.valid_to.is_(None), StaffGrant.valid_to > at))
 
 
 def _seen(now: Work, access: Access, staff_id: UUID, version: int) -> Staff:
