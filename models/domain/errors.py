@@ -25,6 +25,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-CORE-006": (HTTPStatus.CONFLICT, "流程“{process}”第 {version} 版已有办件在用，不能改动；请发布新的版本。"),
     "YW-CORE-007": (HTTPStatus.CONFLICT, "本机时钟比办件的上一个环节早 {seconds} 秒，未作办理；请核对各服务器的时钟后再试。"),
     "YW-CORE-008": (HTTPStatus.CONFLICT, "该待办已由他人领取，请由领取人办理，或由负责人先行释放。"),
+    "YW-CORE-009": (HTTPStatus.FORBIDDEN, "不能“{action}”：您已办理本件的“{done}”，它与“{step}”须由不同的人办理，请交由他人。"),
     "YW-MATTER-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "事项的{field}不正确：{detail}。"),
     "YW-CRYPTO-001": (HTTPStatus.INTERNAL_SERVER_ERROR, "{where} 的密文无法解密：内容被改动、不完整，或属于另一条记录；请从备份恢复该值，并运行 yiwang audit verify 核查。"),
     "YW-CRYPTO-002": (HTTPStatus.INTERNAL_SERVER_ERROR, "缺少密钥 {key}，{where} 无法解密；请把它加回 YIWANG_KEYS。"),

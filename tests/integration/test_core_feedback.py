@@ -61,7 +61,7 @@ class Town:
 
     @property
     def mine(self) -> Access:
-        return self.access("feedback:give", Grant("applicant"), party_id=self.party)
+        return self.access("feedback:review", Grant("applicant"), party_id=self.party)
 
     def review(self, level: int = 5, at: datetime = AT, sequence: int = DECIDED, **more: object) -> Feedback:
         with work(self.database, ANYBODY, at) as now:
@@ -70,7 +70,7 @@ class Town:
     def do(self, case_id: UUID | None, action: str, at: datetime = AT, **more: object) -> None:
         assert case_id is not None
         with work(self.database, ANYBODY, at) as now:
-            act(now, case_id, Command(action, at, ROLES, **more))  # type: ignore[arg-type]
+            act(now, case_id, Command(action, at, ROLES, **{"reason": "已处理"} | more))  # type: ignore[arg-type]
 
     def tasks(self, case_id: UUID | None) -> list[tuple[str, date | None]]:
         with self.database.read() as session:

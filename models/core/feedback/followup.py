@@ -83,6 +83,17 @@ def exclude(now: Work, case: CaseFile, reason: str, authority: str, zone: str) -
     act(named, case.id, Command("exclude", now.at, roles, reason=reason, outcome="unfounded"), zone=zone)
 
 
+def take_back(now: Work, case: CaseFile, reason: str, zone: str) -> None:
+    """End what deals with a complaint at the word of whoever made it, in the platform's name: they are not to be known there.
+
+    Raises:
+        YiwangError: YW-CORE-001 where it is over.
+    """
+    roles = frozenset({"applicant"})
+    named = replace(now, actor=Actor(PLATFORM, roles, case.unit_code, "complaint"))
+    act(named, case.id, Command("withdraw", now.at, roles, reason=reason), zone=zone)
+
+
 def _publish(now: Work, wanted: Process) -> None:
     """Of two who publish the first version at once, the second goes on with the first's."""
     try:

@@ -7,14 +7,14 @@ from typing import Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, object_session
 
 from models.core.crypto.types import CryptoProvider, Place
 from models.core.policy.service import Access
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import CaseFile, Feedback, Task, Visit
+from models.store.operational.tables import CaseEvent, CaseFile, Feedback, Task, Visit
 
 BAD = (4, 5)
 """Levels 不满意 and 非常不满意 (GB/T 39046-2020 A.8)."""
@@ -88,7 +88,7 @@ def get(session: Session, access: Access, feedback_id: UUID, kind: str | None = 
 
 
 def listed(session: Session, access: Access, paging: Paging, *, kind: Literal["review", "complaint"]) -> Page[Feedback]:
-    """Feedback in reach, the newest first; one query. A default review that an active one superseded is left out."""
+    """Feedback in reach, the newest first; one query. What another review of the same step stands before is left out."""
     return page(session, _query(access, Wanted(kind), date.min), [Feedback.id], paging, is_descending=True)
 
 
@@ -111,10 +111,11 @@ def _query(access: Access, wanted: Wanted, today: date) -> sa.Select[tuple[Feedb
     query = sa.select(Feedback).where(Feedback.kind == wanted.kind, access.rows(Feedback.unit_code, Feedback.party_id))
     if wanted.is_bad is not None:
         query = query.where(Feedback.level >= _BAD_FROM if wanted.is_bad else Feedback.level < _BAD_FROM)
-    if wanted.kind == "review" and not wanted.is_bad:
-        active = aliased(Feedback)
-        same_step = (active.case_id == Feedback.case_id, active.sequence == Feedback.sequence, active.kind == "review", sa.not_(active.is_default))
-        query = query.where(sa.not_(sa.and_(Feedback.is_default, sa.exists().where(*same_step))))
+    if wanted.kind == "review":
+        other = aliased(Feedback)
+        same_step = (other.case_id == Feedback.case_id, other.sequence == Feedback.sequence, other.kind == "review", other.follows_id.is_(None))
+        stands_before = (sa.not_(other.is_default), sa.or_(Feedback.is_default, sa.not_(other.is_coded)))
+        query = query.where(sa.not_(sa.and_(sa.or_(Feedback.is_default, Feedback.is_coded), sa.exists().where(*same_step, *stands_before))))
     if wanted.unit_code is not None:
         query = query.where(Feedback.unit_code == wanted.unit_code)
     if wanted.state is not None:
@@ -171,9 +172,23 @@ def note_of(crypto: CryptoProvider, row: Visit) -> str | None:
     return mask_text(crypto.decrypt(row.note, Place(Visit.__tablename__, "note", row.id))) if row.note else None
 
 
+def answer_of(session: Session, row: Feedback) -> str | None:
+    """What whoever spoke was answered: the newest answer, or why it was not taken up."""
+    told = sa.select(CaseEvent.reason).where(CaseEvent.case_id == row.follow_up_id, CaseEvent.activity.in_(("answered", "refused")), CaseEvent.reason.is_not(None))
+    return session.scalar(told.order_by(CaseEvent.sequence.desc()).limit(1)) if row.follow_up_id is not None else None
+
+
+def shows_party(access: Access, row: Feedback) -> bool:
+    """Whether the caller may know who spoke: not in a role of the unit that was spoken about."""
+    session = object_session(row)
+    if session is None:
+        raise ValueError("feedback is shown while it is read")
+    return access.seeing("feedback.party").covers(session, row.unit_code, row.party_id)
+
+
 def shows_case(access: Access, row: Feedback) -> bool:
     """Whether the caller may know from which case it came, which tells who spoke.
 
     Who was reviewed learns it only where they must deal with it and the reviewer did not ask to stay unknown.
     """
-    return access.shows("feedback.party") or row.is_default or (row.party_id is not None and (row.level is None or row.level in BAD))
+    return shows_party(access, row) or row.is_default or (row.party_id is not None and (row.level is None or row.level in BAD))

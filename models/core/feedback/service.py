@@ -16,8 +16,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from models.core.crypto.types import CryptoProvider, Place
-from models.core.feedback.followup import begin, exclude, followup_process, internal_process
+from models.core.feedback.followup import begin, exclude, followup_process, internal_process, take_back
 from models.core.feedback.reading import BAD, get, listed, text_of
+from models.core.handling.reach import in_reach
 from models.core.policy.service import Access
 from models.core.work.service import Actor, Work, work
 from models.domain.codes import code_tables
@@ -29,7 +30,7 @@ from models.store.operational.tables import CaseEvent, CaseFile, Feedback, Matte
 
 __all__ = [
     "REVIEWABLE", "NewReview", "appeal", "complain", "get", "hand_out_code", "listed", "reached_case", "review", "review_again", "review_by_code", "settle_appeal",
-    "settle_appeals", "settle_reviews", "text_of", "visit",
+    "settle_appeals", "settle_reviews", "text_of", "visit", "withdraw",
 ]  # fmt: skip
 
 REVIEWABLE = ("accepted", "completed", "refused", "issued", "delivered")
@@ -78,24 +79,30 @@ def hand_out_code(now: Work, case_id: UUID, sequence: int, valid_days: int = 15)
 def review_by_code(now: Work, crypto: CryptoProvider, settings: Settings, code: str, new: NewReview) -> Feedback:
     """Review a step with a code; it is used up by that.
 
+    Whoever holds the code speaks, which may be the unit that handed it out: so it is written down who handed the review in, and one that
+    is given under the log-in of whoever was served stands before it, whichever came first.
+
     Raises:
-        YiwangError: YW-FEEDBACK-001 for a code that is wrong, used or too old, or a step that is reviewed already.
+        YiwangError: YW-FEEDBACK-001 for a value that is wrong, a code that is wrong, used or too old, or a step that was reviewed with a code.
     """
+    _check(new)
     taken = sa.delete(ReviewCode).where(ReviewCode.digest == _digest(code), ReviewCode.expires_at > now.at)
     found = now.session.execute(taken.returning(ReviewCode.case_id, ReviewCode.sequence)).one_or_none()
     if found is None:
         raise YiwangError("YW-FEEDBACK-001", detail="评价码不正确、已使用或已过期")
-    return _give(now, crypto, settings, found.case_id, found.sequence, new, None)
+    return _give(now, crypto, settings, found.case_id, found.sequence, new, None, is_coded=True)
 
 
 def review(now: Work, crypto: CryptoProvider, settings: Settings, access: Access, case_id: UUID, sequence: int, new: NewReview) -> Feedback:
-    """Review a step of one's own case, or take down at the window what its applicant says.
+    """Review a step of one's own case, or of one's principal's; nobody of the staff does so, for then the reviewed unit could.
 
     Raises:
-        YiwangError: YW-STORE-011 for a case out of reach; YW-FEEDBACK-001 for a step that cannot be reviewed or is reviewed already.
+        YiwangError: YW-STORE-011 for a case out of reach; YW-FEEDBACK-001 for a value that is wrong, a step that cannot be reviewed or
+            is reviewed already.
     """
-    case = reached_case(now.session, access, case_id)
-    party_id = None if new.is_anonymous else access.principal.party_id or case.applicant_id
+    _check(new)
+    reached_case(now, access, case_id)
+    party_id = None if new.is_anonymous else access.principal.party_id
     return _give(now, crypto, settings, case_id, sequence, new, party_id)
 
 
@@ -105,13 +112,14 @@ def review_again(now: Work, crypto: CryptoProvider, access: Access, feedback_id:
     Raises:
         YiwangError: YW-STORE-011 out of reach; YW-FEEDBACK-001 where the first one is not over with, was read again before, or a value is wrong.
     """
+    _check(new)
     first = get(now.session, access, feedback_id, "review", is_locked=True)
     follow_up = now.session.get(CaseFile, first.follow_up_id) if first.follow_up_id else None
     if first.follows_id is not None or follow_up is None or follow_up.completed_at is None:
         raise YiwangError("YW-FEEDBACK-001", detail="整改办结之后才能追评")
     if now.session.scalar(sa.select(Feedback.id).where(Feedback.follows_id == first.id).limit(1)) is not None:
         raise YiwangError("YW-FEEDBACK-001", detail="这个评价已经追评过")
-    party_id = None if new.is_anonymous else access.principal.party_id or first.party_id
+    party_id = None if new.is_anonymous else access.principal.party_id
     made = _row(now, crypto, "review", first.unit_code, first.region_code, party_id, new, case_id=first.case_id, case_number=first.case_number, sequence=first.sequence)
     made.follows_id = first.id
     now.session.add(made)
@@ -129,7 +137,7 @@ def complain(
     Raises:
         YiwangError: YW-STORE-011 for a unit, case or matter that is not there.
     """
-    case = reached_case(now.session, access, case_id) if case_id else None
+    case = reached_case(now, access, case_id) if case_id else None
     unit = now.session.get(Unit, unit_code)
     if unit is None or unit.deleted_at is not None:
         raise YiwangError("YW-STORE-011", what="机构", key=unit_code)
@@ -150,16 +158,35 @@ def complain(
     return made
 
 
+def withdraw(now: Work, settings: Settings, access: Access, feedback_id: UUID, reason: str) -> Feedback:
+    """Take a complaint back; nobody but whoever made it does, and the unit learns only that it was.
+
+    Raises:
+        YiwangError: YW-STORE-011 out of reach; YW-FEEDBACK-001 where it is somebody else's or anonymous; YW-CORE-001 where it is over.
+    """
+    found = get(now.session, access, feedback_id, "complaint", is_locked=True)
+    if found.party_id is None or found.party_id != access.principal.party_id or found.follow_up_id is None:
+        raise YiwangError("YW-FEEDBACK-001", detail="投诉只能由投诉人本人撤回，匿名的不能撤回")
+    take_back(now, now.session.get_one(CaseFile, found.follow_up_id), mask_text(reason), settings.zone)
+    found.updated_at = now.at
+    now.session.flush()
+    now.record("complaint.withdrawn", f"feedback:{found.id}")
+    return found
+
+
 def appeal(now: Work, settings: Settings, access: Access, feedback_id: UUID, reason: str) -> Feedback:
     """The body holds that a bad review is mistaken or malicious and asks for it to be looked at again.
 
     Raises:
-        YiwangError: YW-STORE-011 out of reach; YW-FEEDBACK-001 where it is no bad review, or was appealed against before.
+        YiwangError: YW-STORE-011 out of reach; YW-FEEDBACK-001 where it is no bad review, was appealed against before, or no
+            unit stands above that could decide.
     """
     found = get(now.session, access, feedback_id, "review", is_locked=True)
     if found.level not in BAD or found.appeal_id is not None:
         raise YiwangError("YW-FEEDBACK-001", detail="只能对未曾申诉的差评申诉")
-    above = now.session.scalar(sa.select(Unit.parent_code).where(Unit.code == found.unit_code)) or found.unit_code
+    above = now.session.scalar(sa.select(Unit.parent_code).where(Unit.code == found.unit_code))
+    if above is None:
+        raise YiwangError("YW-FEEDBACK-001", detail="被评价的机构没有上级机构可以复核，请先由系统管理员把它归到上级之下")
     process = internal_process(now, "review_appeal")
     case = begin(now, process, found.unit_code, "SS", "appeal", "handler", f"appeal:{found.id}", settings.zone, by=now.actor.name, superior=above)
     found.appeal_id, found.updated_at = case.id, now.at
@@ -279,18 +306,20 @@ def _gone_on_from(session: Session, until: datetime, at: datetime) -> datetime:
     return newest - _SLACK if newest is not None else until - _LOOK_BACK
 
 
-def _give(now: Work, crypto: CryptoProvider, settings: Settings, case_id: UUID, sequence: int, new: NewReview, party_id: UUID | None) -> Feedback:
+def _give(now: Work, crypto: CryptoProvider, settings: Settings, case_id: UUID, sequence: int, new: NewReview, party_id: UUID | None, *, is_coded: bool = False) -> Feedback:
     case, step = _step(now.session, case_id, sequence)
-    twice = sa.select(Feedback.id).where(Feedback.case_id == case_id, Feedback.sequence == sequence, Feedback.kind == "review", sa.not_(Feedback.is_default))
+    of_step = (Feedback.case_id == case_id, Feedback.sequence == sequence, Feedback.kind == "review")
+    twice = sa.select(Feedback.id).where(*of_step, sa.not_(Feedback.is_default), Feedback.is_coded if is_coded else sa.not_(Feedback.is_coded))
     if now.session.scalar(twice.limit(1)) is not None:
         raise YiwangError("YW-FEEDBACK-001", detail="这个环节已经评价过")
     made = _row(now, crypto, "review", step.unit_code, case.region_code, party_id, new, case_id=case_id, case_number=case.case_number, sequence=sequence)
+    made.is_coded = is_coded
     if new.level in BAD:
         process = followup_process(now, settings)
         made.follow_up_id = begin(now, process, step.unit_code, "ZG", "open", "supervisor", "bad review", settings.zone).id
     now.session.add(made)
-    by_default = sa.update(Feedback).where(Feedback.case_id == case_id, Feedback.sequence == sequence, Feedback.kind == "review", Feedback.is_default)
-    now.session.execute(by_default.values(updated_at=now.at))  # it is superseded: those who read by this column look again
+    others = sa.update(Feedback).where(*of_step, sa.or_(Feedback.is_default, Feedback.is_coded))
+    now.session.execute(others.values(updated_at=now.at))  # they may be superseded: those who read by this column look again
     now.session.flush()
     now.record("review.given", f"feedback:{made.id}", case=case.case_number, sequence=sequence, level=new.level)
     now.announce("review.given", "feedback", str(made.id), level=new.level, unit=step.unit_code)
@@ -301,16 +330,21 @@ def _row(
     now: Work, crypto: CryptoProvider, kind: str, unit_code: str, region_code: str | None, party_id: UUID | None, new: NewReview, *, case_id: UUID | None,
     case_number: str | None, sequence: int | None,
 ) -> Feedback:  # fmt: skip
-    if not 1 <= new.level <= 5:
-        raise YiwangError("YW-FEEDBACK-001", detail="满意度应为 1（非常满意）到 5（非常不满意）")
-    if new.channel_code is not None and new.channel_code not in code_tables()["L.review_channel"]:
-        raise YiwangError("YW-FEEDBACK-001", detail=f"没有评价渠道 {new.channel_code}")
     row_id = now.new_id()
     return Feedback(
         id=row_id, kind=kind, case_id=case_id, case_number=case_number, sequence=sequence, unit_code=unit_code, region_code=region_code, party_id=party_id,
         level=new.level, is_default=False, channel_code=new.channel_code, tags=sorted(set(new.tags)),
+        given_by=None if now.actor.name.startswith("party:") else now.actor.name,
         text=crypto.encrypt(new.text, Place(Feedback.__tablename__, "text", row_id)) if new.text else None, given_at=now.at, updated_at=now.at,
     )  # fmt: skip
+
+
+def _check(new: NewReview) -> None:
+    """What is wrong whatever the step: before it is looked at, or the answer would tell whether it is reviewed."""
+    if not 1 <= new.level <= 5:
+        raise YiwangError("YW-FEEDBACK-001", detail="满意度应为 1（非常满意）到 5（非常不满意）")
+    if new.channel_code is not None and new.channel_code not in code_tables()["L.review_channel"]:
+        raise YiwangError("YW-FEEDBACK-001", detail=f"没有评价渠道 {new.channel_code}")
 
 
 def _step(session: Session, case_id: UUID, sequence: int) -> tuple[CaseFile, CaseEvent]:
@@ -321,14 +355,14 @@ def _step(session: Session, case_id: UUID, sequence: int) -> tuple[CaseFile, Cas
     return case, found
 
 
-def reached_case(session: Session, access: Access, case_id: UUID) -> CaseFile:
+def reached_case(now: Work, access: Access, case_id: UUID) -> CaseFile:
     """A case in reach.
 
     Raises:
         YiwangError: YW-STORE-011 where there is none.
     """
-    rows = access.rows(CaseFile.unit_code, CaseFile.applicant_id, CaseFile.agent_id)
-    found = session.scalars(sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None), rows)).one_or_none()
+    query = sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None), in_reach(access, now.at))
+    found = now.session.scalars(query).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
     return found

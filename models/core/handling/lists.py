@@ -7,11 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from models.core.handling.reach import in_reach
 from models.core.policy.service import Access
 from models.store.operational.paging import Page, Paging, page
 from models.store.operational.tables import CaseFile, ProcessVersion, Task
 
-_NEVER = date(9999, 12, 31)
+_PAUSED, _NEVER = date(9999, 12, 30), date(9999, 12, 31)
+_URGENCY = sa.case((Task.is_paused, sa.literal(_PAUSED, sa.Date())), else_=sa.func.coalesce(Task.due_on, Task.provisional_due_on, sa.literal(_NEVER, sa.Date()), type_=sa.Date()))
+"""By its day, or the estimate of one; then what stands still, then what has none."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,9 @@ class TaskRow:
     received_at: datetime | None
 
 
-def listed(session: Session, access: Access, wanted: CaseFilter, paging: Paging) -> Page[CaseFile]:
-    """Cases, the newest first; one query."""
-    query = sa.select(CaseFile).where(
-        CaseFile.deleted_at.is_(None), CaseFile.kind == wanted.kind, access.rows(CaseFile.unit_code, CaseFile.applicant_id, CaseFile.agent_id)
-    )  # fmt: skip
+def listed(session: Session, access: Access, wanted: CaseFilter, paging: Paging, at: datetime) -> Page[CaseFile]:
+    """Cases in reach at an instant, the newest first; one query."""
+    query = sa.select(CaseFile).where(CaseFile.deleted_at.is_(None), CaseFile.kind == wanted.kind, in_reach(access, at))
     asked: dict[str, Any] = {name: getattr(wanted, name) for name in ("case_number", "phase", "matter_code", "unit_code")}
     query = query.where(*(getattr(CaseFile, name) == value for name, value in asked.items() if value is not None))
     return page(session, query, [CaseFile.id], paging, is_descending=True)
@@ -86,13 +87,16 @@ def work_list(session: Session, access: Access, wanted: TaskFilter, paging: Pagi
         query = query.where(own if wanted.is_mine else sa.or_(Task.assignee.is_(None), sa.not_(own)))
     if wanted.due_before is not None:
         query = query.where(Task.due_on < wanted.due_before)
-    due_on = sa.func.coalesce(Task.due_on, _NEVER, type_=sa.Date())
-    found = page(session, query, [due_on, Task.id], paging, place=lambda task: (task.due_on or _NEVER, task.id))
+    found = page(session, query, [_URGENCY, Task.id], paging, place=lambda task: (_urgency(task), task.id))
     columns = (CaseFile.id, CaseFile.process, CaseFile.process_number, CaseFile.case_number, CaseFile.matter_name, CaseFile.phase, CaseFile.is_suspended, CaseFile.received_at)
     cases = {row.id: row for row in session.execute(sa.select(*columns).where(CaseFile.id.in_([task.case_id for task in found.items])))}
     titles = _titles(session, {(row.process, row.process_number) for row in cases.values()})
     rows = [TaskRow(task, titles[row.process, row.process_number].get(task.step, task.step), *row[3:]) for task in found.items for row in [cases[task.case_id]]]
     return Page(rows, found.next)
+
+
+def _urgency(task: Task) -> date:
+    return _PAUSED if task.is_paused else task.due_on or task.provisional_due_on or _NEVER
 
 
 def _titles(session: Session, versions: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:

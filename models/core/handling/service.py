@@ -17,26 +17,29 @@ from sqlalchemy.orm import Session
 
 from models.core.cases.service import advance, load, open_case
 from models.core.crypto.types import CryptoProvider, Place
+from models.core.handling.history import Told, events, sees
 from models.core.handling.lists import CaseFilter, TaskFilter, TaskRow, listed, work_list
+from models.core.handling.reach import in_reach
+from models.core.handling.rights import APPLICANT, Rights, is_anothers
+from models.core.handling.terms import Terms, terms
 from models.core.matters.service import in_force, newest_process, next_case_number
+from models.core.organisation.units import in_use
 from models.core.parties.service import may_act
-from models.core.policy.service import Access, Principal, policy
-from models.core.processes.definition import Action, Phase, Process
+from models.core.policy.service import Access, policy
+from models.core.processes.definition import Action, Effect, Phase, Process
 from models.core.processes.engine import CaseState, Command
 from models.core.work.service import Work
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.domain.settings import Settings
-from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import CaseEvent, CaseFile, Party, Task
+from models.store.operational.tables import CaseFile, Party, Task
 
 __all__ = [
-    "CaseFilter", "Draft", "Look", "Move", "TaskFilter", "TaskRow", "act", "amend", "claim", "draft", "events", "listed", "look", "release", "remove",
+    "CaseFilter", "Draft", "Look", "Move", "TaskFilter", "TaskRow", "Told", "act", "amend", "claim", "draft", "events", "listed", "look", "release", "remove",
     "work_list",
 ]  # fmt: skip
-_EDITABLE = (Phase.DRAFT, Phase.RETURNED, Phase.CORRECTING)
-APPLICANT = "applicant"
+EDITABLE = (Phase.DRAFT, Phase.RETURNED, Phase.CORRECTING)
 
 
 @dataclass(frozen=True)
@@ -87,18 +90,20 @@ class Look:
         case: Its row.
         form: What is declared; None where it is not shown.
         is_form_hidden: The caller's roles do not see it.
+        is_applicant_hidden: Nor who applies.
         possible: Actions that the caller may take now.
         tasks: What is to be done.
-        due_on: Promised, or else statutory, due day.
+        terms: By when it is to be decided, and what time will bring.
         process: Its process.
     """
 
     case: CaseFile
     form: dict[str, Any] | None
     is_form_hidden: bool
+    is_applicant_hidden: bool
     possible: list[Action]
     tasks: list[Task]
-    due_on: date | None
+    terms: Terms
     process: Process
 
 
@@ -116,7 +121,8 @@ def draft(now: Work, crypto: CryptoProvider, settings: Settings, access: Access,
     party = now.session.get(Party, applicant_id) if applicant_id else None
     if party is None or party.deleted_at is not None:
         raise YiwangError("YW-STORE-011", what="申请人", key=applicant_id or "（未指明）")
-    authority = _for_party(now, principal, party.id, matter.code, "submit", wanted.is_commitment)
+    own = principal.party_id
+    authority = may_act(now.session, own, party.id, matter.code, now.at, "submit", wanted.is_commitment) if own else None
     if authority is None and not (access.is_everywhere or matter.unit_code in access.units):
         raise YiwangError("YW-POLICY-003")
     if matter.channels and wanted.channel_code not in matter.channels:
@@ -125,26 +131,31 @@ def draft(now: Work, crypto: CryptoProvider, settings: Settings, access: Access,
         raise YiwangError("YW-CORE-003", action="申请", detail="本事项不适用告知承诺")
     case_id = now.new_id()
     on_behalf = principal.party_id is not None and principal.party_id != party.id
-    return open_case(
+    case = open_case(
         now, newest_process(now.session, matter.process), next_case_number(now, matter.unit_code, day), matter.unit_code, limits=Limits(**matter.limits),
         matter={"code": matter.code, "version": str(matter.number), "name": matter.name}, applicant_id=party.id,
         agent_id=principal.party_id if on_behalf else None, channel_code=wanted.channel_code, region_code=wanted.region_code or matter.region_code,
         window_code=wanted.window_code, form=_sealed(crypto, case_id, wanted.form), case_id=case_id, is_commitment=wanted.is_commitment,
         expires_on=wanted.expires_on, units=matter.units, zone=settings.zone,
     )  # fmt: skip
+    case.opened_by = principal.name
+    now.session.flush()
+    return case
 
 
 def amend(now: Work, crypto: CryptoProvider, access: Access, case_id: UUID, version: int, form: dict[str, Any]) -> CaseFile:
     """Change what is declared, while the application is the applicant's.
 
     Raises:
-        YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001 once it was handed in.
+        YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001 once it was handed in, YW-POLICY-003 where
+            the agent's authorisation does not go so far.
     """
-    case = _reached(now.session, access, case_id, is_locked=True)
+    case, _, engine = load(now.session, case_id, is_locked=True, reached=in_reach(access, now.at))
     if case.version != version:
         raise YiwangError("YW-STORE-010")
-    if case.phase not in _EDITABLE:
+    if case.phase not in EDITABLE:
         raise YiwangError("YW-CORE-001", action="修改申请", detail="申请已提交")
+    _declares(now, access, case, engine.process)
     case.form, case.updated_at = _sealed(crypto, case_id, form), _later(case, now)
     now.session.flush()
     now.record("case.amended", f"case:{case.case_number}")
@@ -158,17 +169,24 @@ def act(now: Work, settings: Settings, access: Access, case_id: UUID, move: Move
 
     Raises:
         YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001, -002, -003 as the engine,
-            YW-CORE-007 where this server's clock is wrong, YW-CORE-008 where the task is somebody else's.
+            YW-CORE-007 where this server's clock is wrong, YW-CORE-008 where the task is somebody else's, YW-CORE-009 where the caller
+            did a step that stands apart from this one.
     """
-    case, state, engine = load(now.session, case_id, settings.zone, is_locked=True, reached=_in_reach(access))
+    case, state, engine = load(now.session, case_id, settings.zone, is_locked=True, reached=in_reach(access, now.at, with_parts=True))
     if version is not None and case.version != version:
         raise YiwangError("YW-STORE-010")
     at = _instant(state, now.at, settings.clock_skew_seconds)
     tasks = _open_tasks(now.session, case_id)
     action, unit = _meant(engine.process, tasks, case, move)
-    roles, authority = _right(now, access, case, action, engine.process, unit)
-    if action is not None and action.at is not None:
-        _is_holder(tasks, action.at, access.principal)
+    rights = Rights(now.session, access.principal, case, engine.process, now.at)
+    roles, authority = rights.roles(unit), now.actor.authority
+    if action is not None and (basis := rights.basis(action, unit)) is not None:
+        authority = basis
+        _is_free(now, access, rights, engine.process, action, tasks)
+        if action.effect is Effect.TRANSFER and move.unit_code:
+            _receives(now, action, move.unit_code)
+    elif action is not None:  # the engine says whose it is
+        roles -= {engine.process.role_of(action)}
     named = replace(now, at=at, actor=replace(now.actor, roles=roles, unit_code=unit, authority=authority))
     reason = mask_text(move.reason.strip()) if move.reason else None
     advance(named, case, state, engine, Command(
@@ -182,13 +200,15 @@ def remove(now: Work, access: Access, case_id: UUID, version: int, reason: str) 
     """Take a draft out of use; a case that was handed in is withdrawn instead.
 
     Raises:
-        YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001 once it was handed in.
+        YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001 once it was handed in, YW-POLICY-003 as
+            :func:`amend`.
     """
-    case = _reached(now.session, access, case_id, is_locked=True)
+    case, _, engine = load(now.session, case_id, is_locked=True, reached=in_reach(access, now.at))
     if case.version != version:
         raise YiwangError("YW-STORE-010")
     if case.phase != Phase.DRAFT:
         raise YiwangError("YW-CORE-001", action="删除", detail="申请已提交，请改为撤回")
+    _declares(now, access, case, engine.process)
     case.deleted_at, case.deleted_reason, case.updated_at = now.at, mask_text(reason), _later(case, now)
     closing = sa.update(Task).where(Task.case_id == case_id, Task.closed_at.is_(None))
     now.session.execute(closing.values(closed_at=now.at, closed_by=now.actor.name))
@@ -204,46 +224,37 @@ def look(session: Session, crypto: CryptoProvider, settings: Settings, access: A
     Raises:
         YiwangError: YW-STORE-011 out of reach.
     """
-    case, state, engine = load(session, case_id, settings.zone, reached=_in_reach(access))
+    case, state, engine = load(session, case_id, settings.zone, reached=in_reach(access, at, with_parts=True))
+    is_hidden, is_anonymous = (not sees(session, access, case_id, field, at) for field in ("case.form", "case.applicant"))
+    rights = Rights(session, access.principal, case, engine.process, at)
     at = max(at, state.entries[-1].at) if state.entries else at
     tasks = _open_tasks(session, case_id)
     units = {task.step: task.unit_code for task in tasks}
-    principal = access.principal
-    roles = {unit: _roles(session, principal, case, unit) for unit in {case.unit_code, *units.values()}}
-    held = frozenset().union(*roles.values())
+    held = frozenset().union(*(rights.roles(unit) for unit in {case.unit_code, *units.values()}))
     possible = [
         action for action in engine.possible(state, held, at)
-        if engine.process.role_of(action) in roles[units.get(action.at or "", case.unit_code)]
+        if rights.basis(action, units.get(action.at or "", case.unit_code)) is not None and rights.barred(action.at) is None
     ]  # fmt: skip
-    is_hidden = not access.shows("case.form")
     form = None if is_hidden or case.form is None else orjson.loads(crypto.decrypt(case.form, _place(case_id)))
-    due_on = engine.clocks(state, at).due_on if state.entries else None
-    return Look(case, form, is_hidden, possible, tasks, due_on, engine.process)
-
-
-def events(session: Session, access: Access, case_id: UUID, paging: Paging) -> Page[CaseEvent]:
-    """What was done to a case, in order.
-
-    Raises:
-        YiwangError: YW-STORE-011 out of reach.
-    """
-    _reached(session, access, case_id)
-    return page(session, sa.select(CaseEvent).where(CaseEvent.case_id == case_id), [CaseEvent.sequence], paging)
+    return Look(case, form, is_hidden, is_anonymous, possible, tasks, terms(engine, state, at), engine.process)
 
 
 def claim(now: Work, access: Access, task_id: UUID) -> Task:
     """Take a task upon oneself; again: nothing.
 
     Raises:
-        YiwangError: YW-STORE-011 out of reach, YW-CORE-008 where it is somebody else's.
+        YiwangError: YW-STORE-011 out of reach, YW-CORE-008 where it is somebody else's, YW-CORE-009 where the caller did a step that stands
+            apart from it.
     """
     task = _task(now.session, access, task_id)
     name = access.principal.name
     if task.role not in policy().roles_in(now.session, access.principal, access.permission, task.unit_code):
         raise YiwangError("YW-CORE-002", action="领取待办", role=task.role)
-    if task.assignee not in (None, name):
+    if is_anothers(now.session, task, access.principal, now.at):
         raise YiwangError("YW-CORE-008")
-    taken = sa.update(Task).where(Task.id == task_id, Task.closed_at.is_(None), sa.or_(Task.assignee.is_(None), Task.assignee == name))
+    case, _, engine = load(now.session, task.case_id)
+    _stands_apart(Rights(now.session, access.principal, case, engine.process, now.at), engine.process, "领取待办", task.step)
+    taken = sa.update(Task).where(Task.id == task_id, Task.closed_at.is_(None), sa.or_(Task.assignee.is_(None), Task.assignee.in_((name, task.assignee))))
     if getattr(now.session.execute(taken.values(assignee=name)), "rowcount", 0) != 1:
         raise YiwangError("YW-CORE-008")
     now.record("task.claimed", f"task:{task_id}")
@@ -266,18 +277,12 @@ def release(now: Work, access: Access, task_id: UUID) -> Task:
     return task
 
 
-def _in_reach(access: Access) -> sa.ColumnElement[bool]:
-    """Cases of the caller's units and parties, and those in which the caller's units take part."""
-    taking_part = sa.exists().where(Task.case_id == CaseFile.id, access.rows(Task.unit_code))
-    return sa.or_(access.rows(CaseFile.unit_code, CaseFile.applicant_id, CaseFile.agent_id), taking_part)
-
-
-def _reached(session: Session, access: Access, case_id: UUID, *, is_locked: bool = False) -> CaseFile:
-    query = sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None), _in_reach(access))
-    found = session.scalars(query.with_for_update(of=CaseFile) if is_locked else query).one_or_none()
-    if found is None:
-        raise YiwangError("YW-STORE-011", what="办件", key=case_id)
-    return found
+def _declares(now: Work, access: Access, case: CaseFile, process: Process) -> None:
+    """Whoever changes what is declared may also hand it in."""
+    rights = Rights(now.session, access.principal, case, process, now.at)
+    handing_in = [action for action in process.actions if action.at in case.open_steps and process.role_of(action) == APPLICANT]
+    if not any(rights.basis(action, case.unit_code) for action in handing_in):
+        raise YiwangError("YW-POLICY-003")
 
 
 def _task(session: Session, access: Access, task_id: UUID) -> Task:
@@ -300,38 +305,26 @@ def _meant(process: Process, tasks: list[Task], case: CaseFile, move: Move) -> t
     return (here[0], units.get(here[0].at or "", case.unit_code)) if len(here) == 1 else (None, case.unit_code)
 
 
-def _right(now: Work, access: Access, case: CaseFile, action: Action | None, process: Process, unit: str) -> tuple[frozenset[str], str]:
-    """Roles for an action, and on what the right to it rests, for the record."""
-    principal = access.principal
-    roles = _roles(now.session, principal, case, unit)
-    role = process.role_of(action) if action else None
-    if role != APPLICANT or case.applicant_id is None:
-        return roles, f"{role}@{unit}" if role in roles else now.actor.authority
-    own = _for_party(now, principal, case.applicant_id, case.matter_code or "", action.action if action else "", case.is_commitment)
-    if own is not None:
-        return roles | {APPLICANT}, own
-    if "clerk" in roles:  # at the window, at the request of the applicant who stands there
-        return roles | {APPLICANT}, f"clerk@{unit} for party:{case.applicant_id}"
-    return roles - {APPLICANT}, now.actor.authority
-
-
-def _roles(session: Session, principal: Principal, case: CaseFile, unit: str) -> frozenset[str]:
-    held = policy().roles_in(session, principal, "case:act", unit)
-    if principal.party_id in (case.applicant_id, case.agent_id) and principal.party_id is not None:
-        return held | {APPLICANT}
-    return held | {APPLICANT} if "clerk" in held else held - {APPLICANT} if principal.party_id is not None else held
-
-
-def _for_party(now: Work, principal: Principal, party_id: UUID, matter_code: str, action: str, is_commitment: bool) -> str | None:
-    if principal.party_id is None:
-        return None
-    return may_act(now.session, principal.party_id, party_id, matter_code, now.at, action, is_commitment)
-
-
-def _is_holder(tasks: list[Task], step: str, principal: Principal) -> None:
-    task = next((task for task in tasks if task.step == step), None)
-    if task is not None and task.assignee not in (None, principal.name):
+def _is_free(now: Work, access: Access, rights: Rights, process: Process, action: Action, tasks: list[Task]) -> None:
+    """The step is nobody else's, and the caller did none that stands apart from it."""
+    role = process.role_of(action)  # another role's action at the step is not its holder's: an applicant takes a promise back whoever looks at it
+    task = next((task for task in tasks if task.step == action.at and task.role == role), None)
+    if task is not None and is_anothers(now.session, task, access.principal, now.at):
         raise YiwangError("YW-CORE-008")
+    _stands_apart(rights, process, action.title, action.at)
+
+
+def _stands_apart(rights: Rights, process: Process, title: str, step: str | None) -> None:
+    if step is not None and (done := rights.barred(step)) is not None:
+        raise YiwangError("YW-CORE-009", action=title, step=process.step(step).title, done=process.step(done).title)
+
+
+def _receives(now: Work, action: Action, unit_code: str) -> None:
+    """The unit that a case is handed over to is there, and stays there until it has it."""
+    try:
+        in_use(now, unit_code)
+    except YiwangError as error:
+        raise YiwangError("YW-CORE-003", action=action.title, detail=f"没有机构 {unit_code}，或它已停用") from error
 
 
 def _instant(state: CaseState, at: datetime, tolerated: int) -> datetime:

@@ -1,7 +1,9 @@
 """Who may act for whom: what a principal has let an agent do, for which matters, and until when."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -74,33 +76,77 @@ def revoke(now: Work, authorisation_id: UUID, reason: str) -> None:
         now.record("authorisation.revoked", f"authorisation:{given.id}", reason=mask_text(reason))
 
 
-def may_act(
-    session: Session, agent_id: UUID, principal_id: UUID, matter_code: str, at: datetime, action: str, is_commitment: bool = False
-) -> str | None:
-    """On what it rests that somebody may do something for somebody; one query by index.
+@dataclass(frozen=True)
+class Standing:
+    """On what somebody acts for somebody at an instant.
+
+    Attributes:
+        is_self: They are the same.
+        given: Authorisations that hold.
+    """
+
+    is_self: bool
+    given: tuple[Authorisation, ...] = ()
+
+    def rests_on(self, matter_code: str, action: str, is_commitment: bool = False) -> str | None:
+        """``self``, ``authorisation:<id>`` (for :attr:`~models.core.work.service.Actor.authority`), or None: may not.
+
+        Args:
+            matter_code: In which matter.
+            action: What, as the process names it.
+            is_commitment: It is, or rests on, a promise instead of a proof.
+        """
+        if self.is_self:
+            return SELF
+        for given in self.given:
+            fits = not {matter_code, ALL}.isdisjoint(given.matters) and not {action, ALL}.isdisjoint(given.actions)
+            if fits and (given.is_special or not is_commitment):
+                return f"authorisation:{given.id}"
+        return None
+
+
+def standing(session: Session, agent_id: UUID, principal_id: UUID, at: datetime) -> Standing:
+    """On what somebody acts for somebody, whatever it is; one query by index.
 
     Args:
         session: The transaction.
         agent_id: Who acts.
         principal_id: For whom.
-        matter_code: In which matter.
         at: When.
-        action: What, as the process names it.
-        is_commitment: It is, or rests on, a promise instead of a proof.
-
-    Returns:
-        ``self``, ``authorisation:<id>`` (for :attr:`~models.core.work.service.Actor.authority`), or None: may not.
     """
     live = sa.select(Party.id).where(Party.id.in_((agent_id, principal_id)), Party.deleted_at.is_(None))
     if agent_id == principal_id:
-        return SELF if session.scalar(live) is not None else None
+        return Standing(session.scalar(live) is not None)
     query = sa.select(Authorisation).where(
-        Authorisation.agent_id == agent_id, Authorisation.principal_id == principal_id, Authorisation.valid_from <= at, Authorisation.valid_to > at,
-        sa.or_(Authorisation.revoked_at.is_(None), Authorisation.revoked_at > at),
-        sa.select(sa.func.count()).select_from(live.subquery()).scalar_subquery() == 2,
+        Authorisation.principal_id == principal_id, _holds(agent_id, at), sa.select(sa.func.count()).select_from(live.subquery()).scalar_subquery() == 2
     )  # fmt: skip
-    for given in session.scalars(query.order_by(Authorisation.valid_to.desc())):
-        fits = not {matter_code, ALL}.isdisjoint(given.matters) and not {action, ALL}.isdisjoint(given.actions)
-        if fits and (given.is_special or not is_commitment):
-            return f"authorisation:{given.id}"
-    return None
+    return Standing(False, tuple(session.scalars(query.order_by(Authorisation.valid_to.desc()))))
+
+
+def may_act(
+    session: Session, agent_id: UUID, principal_id: UUID, matter_code: str, at: datetime, action: str, is_commitment: bool = False
+) -> str | None:
+    """On what it rests that somebody may do something for somebody; None: may not. As :meth:`Standing.rests_on`."""
+    return standing(session, agent_id, principal_id, at).rests_on(matter_code, action, is_commitment)
+
+
+def lets(agent_id: UUID, at: datetime, principal: Any, matter: Any) -> sa.ColumnElement[bool]:
+    """The condition under which a row is one of somebody who now lets the agent act in its matter, whatever the action.
+
+    Args:
+        agent_id: Who acts.
+        at: Now.
+        principal: Column with the party of the row.
+        matter: Column with the code of its matter.
+    """
+    matters = sa.cast(Authorisation.matters, sa.Text)
+    quoted = sa.literal('"') + matter + sa.literal('"')  # not LIKE: a code may hold what LIKE makes something of
+    named = sa.or_(*(sa.func.replace(matters, code, "") != matters for code in (f'"{ALL}"', quoted)))
+    return sa.exists().where(Authorisation.principal_id == principal, _holds(agent_id, at), named)
+
+
+def _holds(agent_id: UUID, at: datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        Authorisation.agent_id == agent_id, Authorisation.valid_from <= at, Authorisation.valid_to > at,
+        sa.or_(Authorisation.revoked_at.is_(None), Authorisation.revoked_at > at),
+    )  # fmt: skip

@@ -5,7 +5,7 @@ evaluator of a hundred lines rather than pycasbin, since rows must become SQL an
 What does not belong here: who somebody is (``serving.auth``), and what a step of a process asks for (processes).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -70,7 +70,6 @@ class Access:
         units: Units whose rows it reaches.
         trees: Units whose rows, and those of all units below, it reaches.
         is_own: Rows of the principal's own party.
-        hidden: Fields, ``<resource>.<field>``, that are not shown.
     """
 
     principal: Principal
@@ -79,7 +78,6 @@ class Access:
     units: frozenset[str]
     trees: frozenset[str]
     is_own: bool
-    hidden: frozenset[str]
 
     def rows(self, unit: Any = None, *parties: Any) -> sa.ColumnElement[bool]:
         """The condition under which a row is reached.
@@ -108,9 +106,15 @@ class Access:
             return True
         return unit_code is not None and any(below(session, top, unit_code) for top in self.trees)
 
-    def shows(self, name: str) -> bool:
-        """Whether a field (``case.form``) is shown."""
-        return name not in self.hidden
+    def seeing(self, name: str) -> "Access":
+        """The rows in which a field (``case.form``) is shown: those that are reached in a role which sees it, and no other.
+
+        Raises:
+            KeyError: The policy does not know the field: a fault of the program.
+        """
+        blind = policy().hidden[name]
+        found = policy().reaches(self.principal, self.permission)
+        return _access(self.principal, self.permission, [each for each in found if each[0].role not in blind])
 
 
 def below(session: Session, top: str, unit_code: str) -> bool:
@@ -142,6 +146,7 @@ class Policy(_Strict):
     """The whole of the rules."""
 
     roles: dict[str, Role]
+    systems: tuple[str, ...] = ()
     permissions: dict[str, Permission]
     hidden: dict[str, tuple[str, ...]] = {}
 
@@ -149,6 +154,7 @@ class Policy(_Strict):
     def _holds_together(self) -> Self:
         named = {role for permission in self.permissions.values() for role in permission.who}
         named |= {role for roles in self.hidden.values() for role in roles} | {other for role in self.roles.values() for other in role.excludes}
+        named |= set(self.systems)
         if unknown := sorted(named - set(self.roles)):
             raise ValueError(f"没有这些角色：{'、'.join(unknown)}")
         for name, permission in self.permissions.items():
@@ -178,13 +184,7 @@ class Policy(_Strict):
         found = self.reaches(principal, permission)
         if not found:
             raise YiwangError("YW-POLICY-001", action=self.permissions[permission].title)
-        roles = {grant.role for grant, _ in found}
-        everywhere = any(reach == "all" or (reach in ("unit", "tree") and grant.unit_code == EVERYWHERE) for grant, reach in found)
-        return Access(
-            principal, permission, everywhere, frozenset(g.unit_code for g, reach in found if reach == "unit"),
-            frozenset(g.unit_code for g, reach in found if reach == "tree"), any(reach == "own" for _, reach in found),
-            frozenset(name for name, blind in self.hidden.items() if roles <= set(blind)),
-        )  # fmt: skip
+        return _access(principal, permission, found)
 
     def roles_in(self, session: Session, principal: Principal, permission: str, unit_code: str) -> frozenset[str]:
         """Roles of the permission that a principal holds for a unit: those that a step of a process is judged by."""
@@ -196,6 +196,14 @@ class Policy(_Strict):
     def conflicts(self, held: Iterable[str], role: str) -> list[str]:
         """Roles held that exclude another one."""
         return sorted(set(held) & set(self.roles[role].excludes))
+
+
+def _access(principal: Principal, permission: str, found: Sequence[tuple[Grant, Reach]]) -> Access:
+    everywhere = any(reach == "all" or (reach in ("unit", "tree") and grant.unit_code == EVERYWHERE) for grant, reach in found)
+    return Access(
+        principal, permission, everywhere, frozenset(g.unit_code for g, reach in found if reach == "unit"),
+        frozenset(g.unit_code for g, reach in found if reach == "tree"), any(reach == "own" for _, reach in found),
+    )  # fmt: skip
 
 
 @cache

@@ -53,7 +53,7 @@ def cases_router(templates: Templates) -> APIRouter:
     def cases(request: Request, number: str = "", phase: str = "", cursor: str = "") -> Response:
         here = visit(request, templates, "case:read")
         wanted = CaseFilter(case_number=number.strip() or None, phase=phase or None)
-        found = here.read(lambda session: service.listed(session, here.access, wanted, Paging(30, cursor or None)))
+        found = here.read(lambda session: service.listed(session, here.access, wanted, Paging(30, cursor or None), here.at))
         return here.page("cases.html", found=found, number=number, phase=phase, phases=PHASES, lamp=lambda due: lamp(due, here.today))
 
     @router.get("/desk/cases/{case_id}")
@@ -122,8 +122,8 @@ def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status:
 
     def look(session: Any) -> tuple[Look, list[Any], Any]:
         seen = service.look(session, operations.crypto, operations.settings, here.access, case_id, here.at)
-        told = service.events(session, here.access, case_id, Paging(200)).items
-        party = rights.shown(session, operations.crypto, seen.case.applicant_id) if here.access.shows("case.applicant") else None
+        told = service.events(session, here.access, case_id, Paging(200), here.at).items
+        party = rights.shown(session, operations.crypto, seen.case.applicant_id) if not seen.is_applicant_hidden else None
         return seen, list(told), party
 
     seen, told, party = here.read(look)

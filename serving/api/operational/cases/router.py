@@ -27,7 +27,7 @@ Applicant = Annotated[Call, permitted("case:apply")]
 @router.get("", response_model=Listed[CaseSummary], summary="办件列表")
 def list_case_files(wanted: Annotated[CaseParameters, Query()], call: Reader) -> Response:
     """有权查看的办件，最新的在前。"""
-    return call.page(lambda session: service.listed(session, call.access, wanted.filter(), wanted.paging), CaseSummary.of)
+    return call.page(lambda session: service.listed(session, call.access, wanted.filter(), wanted.paging, call.at), CaseSummary.of)
 
 
 @router.post("", response_model=CaseSummary, status_code=201, summary="起草申请")
@@ -67,4 +67,4 @@ def remove_case(case_id: UUID, body: Reason, call: Annotated[Call, permitted("ca
 @router.get("/{case_id}/events", response_model=Listed[CaseEventItem], summary="办件的环节")
 def list_events(case_id: UUID, wanted: Annotated[PageParameters, Query()], call: Reader) -> Response:
     """办件经过的全部环节，按先后。"""
-    return call.page(lambda session: service.events(session, call.access, case_id, wanted.paging), CaseEventItem.of)
+    return call.page(lambda session: service.events(session, call.access, case_id, wanted.paging, call.at), CaseEventItem.of)

@@ -1,6 +1,7 @@
 """What is said about cases and tasks."""
 
 import datetime as dt
+from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -33,7 +34,7 @@ class NewCase(Strict):
     channel_code: Code | None = Field(None, description="渠道（码表 L.channel）")
     form: Form | None = Field(None, description="申请内容")
     is_commitment: bool = Field(False, description="以告知承诺方式申请")
-    expires_on: dt.date | None = Field(None, description="要延续的证件的有效期截止日")
+    expires_on: dt.date | None = Field(None, description="要延续的证件的有效期截止日；延续事项必填，其他事项不填")
     region_code: Code | None = Field(None, description="区划代码")
     window_code: Code | None = Field(None, description="窗口代码")
 
@@ -102,7 +103,9 @@ class CaseSummary(Shown):
     accepted_at: dt.datetime | None = Field(description="受理时间")
     completed_at: dt.datetime | None = Field(description="办结时间")
     outcome_code: str | None = Field(description="办理结果（码表 L.outcome）")
-    due_on: dt.date | None = Field(description="到期日")
+    due_on: dt.date | None = Field(description="办结的到期日：有承诺时限的按承诺，否则按法定")
+    provisional_due_on: dt.date | None = Field(description="暂定到期日：年历未公布时按周末推算，不据以认定超期")
+    due_null_reason: str | None = Field(description="没有到期日的原因：not_accepted 尚未受理，no_limit 无时限，calendar_unpublished 年历未公布，suspended 特别程序中暂停计时")
     is_suspended: bool = Field(description="特别程序进行中")
     version: int = Field(description="版本，与 ETag 相同")
 
@@ -116,14 +119,16 @@ class OpenTask(BaseModel):
     role: str = Field(description="由谁办理")
     unit_code: str = Field(description="单位")
     assignee: str | None = Field(description="领取人")
-    due_on: dt.date | None = Field(description="到期日")
+    due_on: dt.date | None = Field(description="这一环节的到期日：受理、补正、办结、送达各按其时限")
+    provisional_due_on: dt.date | None = Field(description="暂定到期日：年历未公布时按周末推算，不据以认定超期")
+    due_null_reason: str | None = Field(description="没有到期日的原因：no_limit 无时限，calendar_unpublished 年历未公布，suspended 特别程序中暂停计时")
 
 
 class CaseDetail(CaseSummary):
     """办件及其待办和可办理的动作。"""
 
-    applicant_id: UUID | None = Field(description="申请人")
-    agent_id: UUID | None = Field(description="代理人")
+    applicant_id: UUID | None = Field(description="申请人；无权查看时为空")
+    agent_id: UUID | None = Field(description="代理人；无权查看时为空")
     channel_code: str | None = Field(description="渠道")
     process: str = Field(description="流程代码")
     process_number: int = Field(description="流程版本")
@@ -131,6 +136,16 @@ class CaseDetail(CaseSummary):
     is_deemed_accepted: bool = Field(description="视为受理")
     is_extended: bool = Field(description="已延长")
     missing: list[str] = Field(description="容缺的材料")
+    due_basis: str | None = Field(description="到期日的依据：promised 承诺，statutory 法定")
+    promised_due_on: dt.date | None = Field(description="承诺到期日")
+    statutory_due_on: dt.date | None = Field(description="法定到期日")
+    delivery_due_on: dt.date | None = Field(description="准予许可后颁发、送达证件的到期日（行政许可法第四十四条）")
+    lapse: str | None = Field(
+        description="到期未办会自动发生的事：deemed_accepted 视为受理，correction_lapsed 逾期未补正，tolerance_lapsed 容缺材料逾期未补齐而终止，silence 视为准予"
+    )
+    lapses_on: dt.date | None = Field(description="在此日之前（含当日）办理即不会自动发生")
+    expires_on: dt.date | None = Field(description="要延续的证件的有效期截止日")
+    is_renewal_in_time: bool | None = Field(description="延续是否在法定期限之前提出；为 false 的，逾期未决定不视为准予（行政许可法第五十条）")
     form: dict[str, Any] | None = Field(description="申请内容；无权查看时为空")
     is_form_hidden: bool = Field(description="申请内容因权限未显示")
     tasks: list[OpenTask] = Field(description="待办")
@@ -140,16 +155,18 @@ class CaseDetail(CaseSummary):
     def of_look(cls, seen: Look) -> "CaseDetail":
         """As clients see it."""
         row = seen.case
-        columns = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name) and name not in ("form", "due_on")}
+        columns = {name: getattr(row, name) for name in cls.model_fields if hasattr(row, name) and name != "form"} | asdict(seen.terms)
+        if seen.is_applicant_hidden:
+            columns |= {"applicant_id": None, "agent_id": None}
         tasks = [
             OpenTask(
                 id=task.id, step=task.step, title=seen.process.step(task.step).title, role=task.role, unit_code=task.unit_code, assignee=task.assignee,
-                due_on=task.due_on,
+                due_on=task.due_on, provisional_due_on=task.provisional_due_on, due_null_reason=task.due_null_reason,
             )
             for task in seen.tasks
         ]  # fmt: skip
         return cls(
-            **columns, due_on=seen.due_on, form=seen.form, is_form_hidden=seen.is_form_hidden, tasks=tasks, possible=[PossibleAction.of(a) for a in seen.possible]
+            **columns, form=seen.form, is_form_hidden=seen.is_form_hidden, tasks=tasks, possible=[PossibleAction.of(a) for a in seen.possible]
         )  # fmt: skip
 
 
@@ -164,10 +181,15 @@ class CaseEventItem(Shown):
     phase_before: str = Field(description="之前的阶段")
     phase_after: str = Field(description="之后的阶段")
     role: str = Field(description="以何角色")
-    actor: str = Field(description="何人")
+    actor: str = Field(description="何人；无权知道是哪一方时为 party")
+    actor_name: str | None = Field(description="工作人员的姓名或系统的名称；申请人一方及无权查看时为空")
     authority: str = Field(description="依据")
     unit_code: str = Field(description="单位")
     reason: str | None = Field(description="理由")
+    special_kind: str | None = Field(description="特别程序的种类（码表 L.special_kind）")
+    has_written_notice: bool | None = Field(description="特别程序已书面告知")
+    extension_days: int | None = Field(description="延长的天数")
+    missing: list[str] = Field(description="此后容缺的材料")
     documents: list[str] = Field(description="出具的文书")
 
 
@@ -200,7 +222,9 @@ class TaskItem(BaseModel):
     unit_code: str = Field(description="单位")
     assignee: str | None = Field(description="领取人")
     opened_at: dt.datetime = Field(description="开始时间")
-    due_on: dt.date | None = Field(description="到期日")
+    due_on: dt.date | None = Field(description="这一环节的到期日：受理、补正、办结、送达各按其时限")
+    provisional_due_on: dt.date | None = Field(description="暂定到期日：年历未公布时按周末推算，不据以认定超期")
+    due_null_reason: str | None = Field(description="没有到期日的原因：no_limit 无时限，calendar_unpublished 年历未公布，suspended 特别程序中暂停计时")
 
     @classmethod
     def of(cls, row: TaskRow) -> "TaskItem":
@@ -209,7 +233,7 @@ class TaskItem(BaseModel):
         return cls(
             id=task.id, case_id=task.case_id, case_number=row.case_number, matter_name=row.matter_name, phase=row.phase, is_suspended=row.is_suspended,
             received_at=row.received_at, step=task.step, step_title=row.step_title, role=task.role, unit_code=task.unit_code, assignee=task.assignee, opened_at=task.opened_at,
-            due_on=task.due_on,
+            due_on=task.due_on, provisional_due_on=task.provisional_due_on, due_null_reason=task.due_null_reason,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from models.core.feedback import reading, service
 from models.core.feedback.reading import Seen, State, Wanted
 from models.core.policy.service import Access
+from models.core.work.service import Work
 from models.store.operational.tables import Feedback, Visit
 from serving.api.operational.calls import BEARER, Call, Code, LongText, Number, PageParameters, Strict, Text, permitted
 from serving.api.operational.listing import Listed, Reason, Shown
@@ -19,6 +20,7 @@ from serving.api.operational.listing import Listed, Reason, Shown
 router = APIRouter(tags=["评价和投诉"], dependencies=[BEARER])
 Reader = Annotated[Call, permitted("feedback:read")]
 Giver = Annotated[Call, permitted("feedback:give")]
+Reviewer = Annotated[Call, permitted("feedback:review")]
 
 
 class Opinion(Strict):
@@ -91,9 +93,9 @@ class VisitItem(Shown):
     note: str | None = Field(None, description="记录，其中的号码脱敏；不应让您知道时为空")
 
     @classmethod
-    def seen(cls, row: Visit, call: Call) -> "VisitItem":
+    def seen(cls, row: Visit, of: Feedback, call: Call) -> "VisitItem":
         """As the caller may see it."""
-        note = reading.note_of(call.crypto, row) if call.access.shows("feedback.party") else None
+        note = reading.note_of(call.crypto, row) if reading.shows_party(call.access, of) else None
         return cls(id=row.id, is_satisfied=row.is_satisfied, visited_at=row.visited_at, note=note)
 
 
@@ -124,6 +126,8 @@ class FeedbackItem(Shown):
     party_id: UUID | None = Field(description="评价人；匿名或不应让您知道时为空")
     level: int | None = Field(description="满意度")
     is_default: bool = Field(description="默认评价")
+    is_coded: bool = Field(description="凭评价码的评价；本人登录后的评价优先于它")
+    given_by: str | None = Field(description="代为提交的系统或工作人员；本人提交或不应让您知道时为空")
     channel_code: str | None = Field(description="评价渠道")
     tags: list[str] = Field(description="评语")
     follows_id: UUID | None = Field(description="追评的原评价")
@@ -136,7 +140,7 @@ class FeedbackItem(Shown):
     @classmethod
     def seen(cls, row: Feedback, access: Access) -> "FeedbackItem":
         """As the caller may see it."""
-        kept = set() if access.shows("feedback.party") else {"party_id"}
+        kept = set() if reading.shows_party(access, row) else {"party_id", "given_by"}
         if not reading.shows_case(access, row):
             kept |= {"case_id", "case_number", "sequence"}
         return cls.of(row).model_copy(update=dict.fromkeys(kept))
@@ -164,6 +168,7 @@ class FeedbackDetail(FollowedItem):
     """评价或投诉，及其处理和回访。"""
 
     text: str | None = Field(description="文字，其中的号码脱敏")
+    answer: str | None = Field(description="答复，或不予受理的理由")
     visits: list[VisitItem] = Field(description="回访")
 
 
@@ -191,8 +196,8 @@ def list_reviews(wanted: Annotated[ReviewParameters, Query()], call: Reader) -> 
 
 
 @router.post("/reviews", response_model=FeedbackItem, status_code=201, summary="评价一个环节")
-def give_review(body: NewReview, call: Giver) -> Response:
-    """本人、代理人评价，或由窗口代录；每个环节一次。差评随即转办整改。"""
+def give_review(body: NewReview, call: Reviewer) -> Response:
+    """本人或代理人登录后评价，每个环节一次；没有账号的用评价码。差评随即转办整改。"""
     return call.post(body, lambda now: _item(call)(service.review(now, call.crypto, call.settings, call.access, body.case_id, body.sequence, body.review())))
 
 
@@ -200,13 +205,13 @@ def give_review(body: NewReview, call: Giver) -> Response:
 def hand_out_review_code(body: NewCode, call: Annotated[Call, permitted("case:act")]) -> Response:
     """评价码印在凭证上或显示在评价器上，用一次即失效。"""
     return call.post(
-        body, lambda now: IssuedCode(code=service.hand_out_code(now, service.reached_case(now.session, call.access, body.case_id).id, body.sequence)), shown_once="code"
+        body, lambda now: IssuedCode(code=service.hand_out_code(now, service.reached_case(now, call.access, body.case_id).id, body.sequence)), shown_once="code"
     )  # fmt: skip
 
 
 @router.post("/reviews/coded", response_model=FeedbackItem, status_code=201, summary="凭评价码评价")
 def give_coded_review(body: CodedReview, call: Giver) -> Response:
-    """评价器、自助终端和小程序凭评价码代为提交，匿名。"""
+    """评价器、自助终端和小程序凭评价码代为提交，匿名；记录由谁提交，本人登录后的评价优先于它。"""
     return call.post(body, lambda now: _item(call)(service.review_by_code(now, call.crypto, call.settings, body.code, body.review())))
 
 
@@ -217,7 +222,7 @@ def get_review(feedback_id: UUID, call: Reader) -> Response:
 
 
 @router.post("/reviews/{feedback_id}/second", response_model=FeedbackItem, status_code=201, summary="追评")
-def give_second_review(feedback_id: UUID, body: SecondReview, call: Giver) -> Response:
+def give_second_review(feedback_id: UUID, body: SecondReview, call: Reviewer) -> Response:
     """整改办结之后；原评价不变。"""
     return call.post(body, lambda now: _item(call)(service.review_again(now, call.crypto, call.access, feedback_id, body.review())))
 
@@ -231,7 +236,11 @@ def appeal_review(feedback_id: UUID, body: Reason, call: Annotated[Call, permitt
 @router.post("/reviews/{feedback_id}/visits", response_model=VisitItem, status_code=201, summary="登记回访")
 def add_visit(feedback_id: UUID, body: NewVisit, call: Annotated[Call, permitted("feedback:visit")]) -> Response:
     """评价和投诉都可以回访；匿名的除外。"""
-    return call.post(body, lambda now: VisitItem.seen(service.visit(now, call.crypto, call.access, feedback_id, body.is_satisfied, body.note), call))
+    def do(now: Work) -> VisitItem:
+        made = service.visit(now, call.crypto, call.access, feedback_id, body.is_satisfied, body.note)
+        return VisitItem.seen(made, service.get(now.session, call.access, feedback_id), call)
+
+    return call.post(body, do)
 
 
 @router.get("/complaints", response_model=Listed[FollowedItem], summary="投诉列表")
@@ -252,6 +261,12 @@ def get_complaint(feedback_id: UUID, call: Reader) -> Response:
     return call.one(lambda session: _detail(session, call, feedback_id, "complaint"))
 
 
+@router.post("/complaints/{feedback_id}/withdrawal", response_model=FeedbackItem, summary="撤回投诉")
+def withdraw_complaint(feedback_id: UUID, body: Reason, call: Giver) -> Response:
+    """只能由投诉人本人撤回；被投诉的机构只知道投诉已撤回。"""
+    return call.post(body, lambda now: _item(call)(service.withdraw(now, call.settings, call.access, feedback_id, body.reason)), status=200)
+
+
 def _item(call: Call) -> Any:
     return lambda row: FeedbackItem.seen(row, call.access)
 
@@ -268,7 +283,7 @@ def _detail(session: Session, call: Call, feedback_id: UUID, kind: Literal["revi
     standing = reading.follow_ups(session, [row], call.today).get(row.id)
     return FeedbackDetail(
         **FeedbackItem.seen(row, call.access).model_dump(), follow_up=_follow_up(standing), text=reading.text_of(call.crypto, row),
-        visits=[VisitItem.seen(each, call) for each in reading.visits_of(session, row.id)],
+        answer=reading.answer_of(session, row), visits=[VisitItem.seen(each, row, call) for each in reading.visits_of(session, row.id)],
     )  # fmt: skip
 
 
