@@ -11,6 +11,7 @@ from typing import Any
 import anyio.to_thread
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.core.policy.service import Principal
@@ -64,6 +65,10 @@ class Guard:
         scope.setdefault("state", {})["principal"] = principal
         if principal is None:
             await self._refuse(scope, receive, send, YiwangError("YW-SERVE-003"))
+        elif scope["path"] == "/" and scope["type"] == "http" and not principal.may(WAREHOUSE_READ):
+            # the start page shows the warehouse; who does not see that begins with the desk, a citizen with the directory
+            answer = RedirectResponse("/desk" if principal.party_id is None else "/matters", 303, {"cache-control": "no-store"})
+            await answer(scope, receive, send)
         elif not scope["path"].startswith(WITH_OWN_RIGHTS) and not principal.may(WAREHOUSE_READ):
             # the other pages and their sockets are applications of their own: they show the warehouse and nothing else
             await self._refuse(scope, receive, send, YiwangError("YW-SERVE-004"))

@@ -12,6 +12,7 @@ from models.store.catalogue import CatalogueRepository, Lineage
 from models.store.snapshots import SnapshotStore
 from serving.auth.service import SOURCES_EDIT, WAREHOUSE_READ, Principal, require
 from serving.web.catalogue_charts import calendar, graph
+from serving.web.menu import MENU
 from serving.web.templating import PAGE_POLICY, Templates
 
 LAYERS = {
@@ -89,7 +90,7 @@ def catalogue_router(store: SnapshotStore, templates: Templates) -> APIRouter:
 def staff_page(request: Request, templates: Templates, template: str, status: int = 200, **values: Any) -> Response:
     """A page of the staff that needs no script."""
     principal: Principal = request.state.principal
-    values |= {"is_public": False, "may_configure": principal.may(SOURCES_EDIT), "may_work": principal.may("task:read"), "has_session": "cookie" in request.headers and principal.name != "developer"}
+    values |= {"is_public": False, "may_configure": principal.may(SOURCES_EDIT), "may_work": any(principal.may(permission) for _, _, permission in MENU), "has_session": "cookie" in request.headers and principal.name != "developer"}
     return HTMLResponse(templates.render(template, **values), status, {"content-security-policy": PAGE_POLICY, "cache-control": "no-store"})
 
 

@@ -1,23 +1,28 @@
 """Work lists, cases, and a form for each thing that the caller may do to one."""
 
 import json
+from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from models.core.handling import service
 from models.core.handling.service import CaseFilter, Draft, Look, Move, TaskFilter
+from models.core.handling.terms import Terms
 from models.core.parties import rights
 from models.core.parties.service import register
-from models.core.policy.service import policy
-from models.core.processes.definition import MUST_SAY_WHY, Effect
+from models.core.policy.service import Principal, policy
+from models.core.processes.definition import MUST_SAY_WHY, Effect, Phase
 from models.domain.codes import code_tables
 from models.domain.errors import YiwangError
 from models.store.operational.paging import Paging
+from models.store.operational.tables import CaseFile, Task
 from serving.web.desk.common import Visit, at_the_desk, go, visit
+from serving.web.menu import MENU
 from serving.web.templating import Templates
 
 Short = Annotated[str, Form(max_length=200)]
@@ -33,12 +38,15 @@ def cases_router(templates: Templates) -> APIRouter:
 
     @router.get("/desk")
     def tasks(request: Request, role: str = "", mine: str = "", cursor: str = "") -> Response:
+        principal: Principal = request.state.principal
+        if not principal.may("task:read"):  # who has no tasks begins with the first page of theirs
+            return go(next(address for address, _, permission in MENU if principal.may(permission)))
         here = visit(request, templates, "task:read")
         wanted = TaskFilter(role=role or None, is_mine=True if mine else None)
         found = here.read(lambda session: service.work_list(session, here.access, wanted, Paging(30, cursor or None)))
         roles = sorted({grant.role for grant in here.principal.grants} & set(_workers()))
         titles = {name: policy().roles[name].title for name in policy().roles}
-        return here.page("tasks.html", found=found, role=role, mine=mine, roles=roles, titles=titles, phases=PHASES, lamp=lambda due: lamp(due, here.today), me=here.principal.name)
+        return here.page("tasks.html", found=found, role=role, mine=mine, roles=roles, titles=titles, phases=PHASES, lamp=lambda row: lamp(row, here.today), me=here.principal.name)
 
     @router.post("/desk/tasks/{task_id}/{verb}")
     def claim(request: Request, task_id: UUID, verb: str, key: Short = "") -> Response:
@@ -46,7 +54,7 @@ def cases_router(templates: Templates) -> APIRouter:
         do = {"claim": service.claim, "release": service.release}.get(verb)
         if do is None:
             raise YiwangError("YW-SERVE-006", what="此操作")
-        here.once(key, lambda now: str(do(now, here.access, task_id).id))
+        here.once(key, {}, lambda now: str(do(now, here.access, task_id).id))
         return go("/desk")
 
     @router.get("/desk/cases")
@@ -54,7 +62,7 @@ def cases_router(templates: Templates) -> APIRouter:
         here = visit(request, templates, "case:read")
         wanted = CaseFilter(case_number=number.strip() or None, phase=phase or None)
         found = here.read(lambda session: service.listed(session, here.access, wanted, Paging(30, cursor or None), here.at))
-        return here.page("cases.html", found=found, number=number, phase=phase, phases=PHASES, lamp=lambda due: lamp(due, here.today))
+        return here.page("cases.html", found=found, number=number, phase=phase, phases=PHASES, lamp=lambda row: lamp(row, here.today))
 
     @router.get("/desk/cases/{case_id}")
     def case(request: Request, case_id: UUID) -> Response:
@@ -72,12 +80,31 @@ def cases_router(templates: Templates) -> APIRouter:
             tuple(line.strip() for line in missing.splitlines() if line.strip()), unit_code or None,
         )  # fmt: skip
         try:
-            here.once(key, lambda now: str(service.act(now, here.operations.settings, here.access, case_id, move, version).id))
+            here.once(key, asdict(move) | {"version": version}, lambda now: str(service.act(now, here.operations.settings, here.access, case_id, move, version).id))
         except YiwangError as error:
             if error.status.value in (404, 503):
                 raise
             return _case(visit(request, templates, "case:read"), case_id, error.message, action, error.status.value)
         return go(f"/desk/cases/{case_id}")
+
+    @router.post("/desk/cases/{case_id}/form")
+    async def amend(request: Request, case_id: UUID) -> Response:
+        given = await request.form()
+        names, values = [str(each).strip()[:200] for each in given.getlist("name")], [str(each)[:4000] for each in given.getlist("value")]
+        form = {name: _value(value) for name, value in zip(names, values, strict=False) if name}
+        version, key = str(given.get("version", "")), str(given.get("key", ""))
+        return await anyio.to_thread.run_sync(_amend, visit(request, templates, "case:apply"), case_id, form, int(version) if version.isdigit() else 0, key)
+
+    @router.post("/desk/cases/{case_id}/removal")
+    def remove(request: Request, case_id: UUID, key: Short, version: Annotated[int, Form(ge=0, le=2**31 - 1)], reason: Long = "") -> Response:
+        here = visit(request, templates, "case:remove")
+        try:
+            if not reason.strip():
+                raise YiwangError("YW-SERVE-005", name="理由", detail="不能为空")
+            here.once(key, {"version": version, "reason": reason}, lambda now: str(service.remove(now, here.access, case_id, version, reason).id))
+        except YiwangError as error:
+            return _refused(here, case_id, error, "remove")
+        return go("/desk/cases")
 
     @router.get("/desk/new")
     def new(request: Request) -> Response:
@@ -99,7 +126,10 @@ def cases_router(templates: Templates) -> APIRouter:
             return f"/desk/cases/{made.id}"
 
         try:
-            return go(here.once(key, do))
+            asked = {
+                "matter_code": matter_code, "kind": kind, "id_type_code": id_type_code, "number": number, "name": name, "phone": phone, "channel_code": channel_code, "content": content,
+            }  # fmt: skip
+            return go(here.once(key, asked, do))
         except YiwangError as error:
             form = {"matter_code": matter_code, "kind": kind, "id_type_code": id_type_code, "name": name, "phone": phone, "channel_code": channel_code, "content": content}
             return here.page("new.html", error.status.value, error=error.message, form=form, titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"])
@@ -107,11 +137,13 @@ def cases_router(templates: Templates) -> APIRouter:
     return router
 
 
-def lamp(due_on: date | None, today: date) -> tuple[str, str]:
+def lamp(of: CaseFile | Task | Terms, today: date) -> tuple[str, str]:
     """Style and words of how urgent something is; never by colour alone."""
-    if due_on is None:
-        return "tag-soft", "无期限"
-    days = (due_on - today).days
+    if of.due_on is None:
+        return "tag-soft", {
+            "suspended": "暂停计时", "calendar_unpublished": f"暂定 {of.provisional_due_on or '未知'}，年历未公布", "not_accepted": "未受理",
+        }.get(of.due_null_reason or "", "无期限")  # fmt: skip
+    days = (of.due_on - today).days
     if days < 0:
         return "tag-bad", f"超期 {-days} 天"
     return ("tag-warn", f"剩 {days} 天") if days <= 3 else ("tag-good", f"剩 {days} 天")
@@ -130,11 +162,37 @@ def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status:
     titles = {action.action: action.title for action in seen.process.actions}
     forms = [_fields(seen, action) for action in seen.possible]
     form = json.dumps(seen.form, ensure_ascii=False, indent=2) if seen.form else ""
+    declared = [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for name, value in (seen.form or {}).items()]
+    may_amend = not seen.is_form_hidden and seen.case.phase in service.EDITABLE and here.principal.may("case:apply")
     return here.page(
-        "case.html", status, seen=seen, case=seen.case, told=told, party=party, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
-        lamp=lamp(seen.due_on if seen.case.completed_at is None else None, here.today), roles={name: role.title for name, role in policy().roles.items()},
+        "case.html", status, declared=declared, may_amend=may_amend, may_remove=may_amend and seen.case.phase == Phase.DRAFT and here.principal.may("case:remove"), seen=seen, case=seen.case, told=told, party=party, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
+        lamp=lamp(seen.terms, here.today), roles={name: role.title for name, role in policy().roles.items()},
         outcomes=code_tables()["L.outcome"],
     )  # fmt: skip
+
+
+def _amend(here: Visit, case_id: UUID, form: dict[str, Any], version: int, key: str) -> Response:
+    try:
+        here.once(key, form | {"version": version}, lambda now: str(service.amend(now, here.operations.crypto, here.access, case_id, version, form).id))
+    except YiwangError as error:
+        return _refused(here, case_id, error, "form")
+    return go(f"/desk/cases/{case_id}")
+
+
+def _refused(here: Visit, case_id: UUID, error: YiwangError, failed: str) -> Response:
+    """What is wrong, on the page of the case; where that is not there, or nothing is, the error's own page."""
+    if error.status.value in (404, 503):
+        raise error
+    return _case(visit(here.request, here.templates, "case:read"), case_id, error.message, failed, error.status.value)
+
+
+def _value(typed: str) -> Any:
+    """What is declared, as it was: numbers, lists and the like are shown as JSON, and come back as such; all else is text."""
+    try:
+        found = json.loads(typed)
+    except ValueError:
+        return typed
+    return found if not isinstance(found, str) and json.dumps(found, ensure_ascii=False) == typed else typed
 
 
 def _fields(seen: Look, action: Any) -> dict[str, Any]:

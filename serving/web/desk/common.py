@@ -1,11 +1,13 @@
 """What all pages of the desk share: who asks, one transaction, forms that are done once, errors beside the form."""
 
+import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 
+import orjson
 from fastapi import Request
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
@@ -15,19 +17,10 @@ from models.core.work.operations import Operations
 from models.core.work.service import Actor, Work, work
 from models.domain.errors import YiwangError
 from serving.web.catalogue import staff_page
+from serving.web.menu import MENU
 from serving.web.templating import Templates
 
 Found = TypeVar("Found")
-MENU = (
-    ("/desk", "待办", "task:read"), ("/desk/cases", "办件", "case:read"), ("/desk/new", "代办申请", "party:register"), ("/desk/parties", "办事主体", "party:register"),
-    ("/desk/keep/authorisations", "代理授权", "authorisation:read"), ("/desk/keep/appointments", "预约", "appointment:read"), ("/desk/keep/reviews", "评价", "feedback:read"), ("/desk/keep/complaints", "投诉", "feedback:read"), ("/desk/keep/units", "机构", "organisation:read"),
-    ("/desk/keep/jurisdictions", "辖区", "organisation:read"), ("/desk/keep/windows", "窗口", "organisation:read"), ("/desk/keep/staff", "人员", "staff:read"), ("/desk/keep/grants", "角色", "grant:read"),
-    ("/desk/keep/days", "工作日历", "calendar:edit"), ("/desk/keep/notices", "公告", "notice:edit"), ("/desk/keep/sessions", "会话", "session:read"),
-    ("/desk/keep/keys", "系统密钥", "key:read"), ("/desk/keep/webhooks", "推送", "webhook:read"), ("/desk/keep/audit", "审计", "audit:read"),
-)  # fmt: skip
-"""Address, title, and the permission without which it is neither shown nor answered."""
-
-
 @dataclass(frozen=True)
 class Visit:
     """One request of somebody who has the page's permission.
@@ -66,11 +59,26 @@ class Visit:
         with self._work() as now:
             return do(now)
 
-    def once(self, key: str, do: Callable[[Work], str]) -> str:
-        """Do what a form asks for once, however often it is sent; the address to go to."""
-        request = {"method": "POST", "path": self.request.url.path, "body": ""}
+    def once(self, key: str, asked: Mapping[str, object], do: Callable[[Work], str]) -> str:
+        """Do what a form asks for once, however often it is sent; the address to go to.
+
+        Args:
+            key: The form's own; a form that comes back with other content is another form.
+            asked: What was filled in.
+            do: Does it.
+
+        Raises:
+            YiwangError: YW-SERVE-013 without a key, or where it was used for something else; what ``do`` raises.
+        """
+        if not 8 <= len(key) <= 80:
+            raise YiwangError("YW-SERVE-013")
+        content = orjson.dumps({name: str(value) for name, value in asked.items()}, option=orjson.OPT_SORT_KEYS)
+        request = {"method": "POST", "path": self.request.url.path, "body": self.operations.crypto.digest("request", hashlib.sha256(content).hexdigest())}
         with self._work() as now:
-            known = now.answered(f"form {key}", request)
+            try:
+                known = now.answered(f"form {key}", request)
+            except YiwangError as error:
+                raise YiwangError("YW-SERVE-013") from error
             if known is None:
                 known = {"location": do(now)}
                 now.answer(f"form {key}", request, known)

@@ -57,7 +57,7 @@ def _change(request: Request, templates: Templates, name: str, what: str, given:
             shown.extend([secret] if secret else [])
             return f"/desk/keep/{name}?done=1"
 
-        location = here.once(given.get("key", "")[:80] or "none", do)
+        location = here.once(given.get("key", ""), values, do)
     except (YiwangError, ValueError) as error:
         fault = _fault(error)
         if fault.status.value == 503:

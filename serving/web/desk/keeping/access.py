@@ -28,10 +28,11 @@ AREAS: dict[str, Area] = {
     ),
     "keys": Area(
         "系统密钥", "key:read", lambda here, session, paging, v: access.keys(session, paging),
-        (("系统", column("name")), ("角色", lambda here, row: "、".join(row.grants)), ("到期", column("expires_at")), ("吊销", column("revoked_at"))), text("id"), (),
+        (("系统", column("name")), ("角色", lambda here, row: "、".join(row.grants)), ("到期", column("expires_at")), ("确认", column("confirmed_at")), ("吊销", column("revoked_at"))), text("id"), (),
         (Form("create", "签发密钥", "key:edit", _issue,
               (Field("name", "给哪个系统"), Field("role", "角色", "choice", roles), Field("unit_code", "机构代码（全部不填）", is_needed=False), Field("expires_on", "到期日", "date"))),),
-        (Form("revoke", "吊销", "key:edit", lambda here, now, v: nothing(access.revoke_key(now, UUID(v["id"])))),),
+        (Form("confirm", "确认", "key:confirm", lambda here, now, v: nothing(access.confirm_key(now, UUID(v["id"])))),
+         Form("revoke", "吊销", "key:edit", lambda here, now, v: nothing(access.revoke_key(now, UUID(v["id"])))),),
     ),
     "webhooks": Area(
         "推送", "webhook:read", lambda here, session, paging, v: webhooks.listed(session, paging),
