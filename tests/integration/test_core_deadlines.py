@@ -11,13 +11,17 @@ import sqlalchemy as sa
 from models.core.cases.clocking import clock_anew
 from models.core.cases.service import act, history, load, open_case, publish, settle
 from models.core.feedback import followup
+from models.core.handling.lists import CaseFilter, TaskFilter, listed, work_list
+from models.core.handling.terms import Terms, terms
 from models.core.organisation import calendar
+from models.core.policy.service import Grant, Principal, policy
 from models.core.processes.engine import Command
 from models.core.processes.service import ROLES, shipped
 from models.core.work.service import Actor, work
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
 from models.store.operational.database import Database
+from models.store.operational.paging import Paging
 from models.store.operational.tables import CaseFile, Outbox, Task
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -187,3 +191,58 @@ def test_internal_cases_are_numbered_by_the_day_of_the_city(database: Database) 
         process = followup.internal_process(now, "review_followup")
         numbers = [followup.begin(now, process, "B01", "ZG", "open", "supervisor", "test", "Asia/Shanghai").case_number for _ in range(2)]
     assert numbers == ["ZG20260618000001", "ZG20260618000002"], "half an hour after midnight"
+
+
+def test_a_work_list_shows_the_most_urgent_first_estimates_among_them_then_what_stands_still_then_what_has_no_day(database: Database) -> None:
+    with work(database, ANYBODY, YEAR_END) as now:
+        free = open_case(now, shipped()["registration"], "FREE", "B01", limits=Limits("07")).id
+    for action in ("submit", "accept"):
+        do(database, free, action, YEAR_END)
+    still = begin(database, "STILL", "submit", "pass", "accept", at=YEAR_END - 14 * DAY)
+    do(database, still, "suspend", YEAR_END - 14 * DAY, **TESTING)
+    begin(database, "ESTIMATE", "submit", "pass", "accept", at=YEAR_END)
+    begin(database, "DRAFT", at=YEAR_END)
+    begin(database, "RECEIVED", "submit", at=YEAR_END - 4 * DAY)
+    begin(database, "SOON", "submit", "pass", "accept", at=YEAR_END - 14 * DAY)
+    expected = [
+        ("SOON", date(2026, 12, 28), None), ("RECEIVED", date(2026, 12, 31), None), ("ESTIMATE", None, "calendar_unpublished"), ("STILL", None, "suspended"),
+        ("FREE", None, "no_limit"),
+    ]  # fmt: skip
+    everybody = Principal("somebody", frozenset({Grant(role, "B01") for role in ROLES - {"applicant"}}))
+    with database.read() as session:
+        found: list[tuple[str, date | None, str | None]] = []
+        cursor = None
+        while not found or cursor:
+            page = work_list(session, policy().access(everybody, "task:read"), TaskFilter(), Paging(2, cursor))
+            found += [(row.case_number, row.task.due_on, row.task.due_null_reason) for row in page.items]
+            cursor = page.next
+        cases = listed(session, policy().access(everybody, "case:read"), CaseFilter(), Paging(), YEAR_END).items
+    assert found == expected
+    assert {case.case_number: case.due_null_reason for case in cases} == {
+        "SOON": None, "RECEIVED": "not_accepted", "ESTIMATE": "calendar_unpublished", "STILL": "suspended", "FREE": "no_limit", "DRAFT": "not_accepted",
+    }  # fmt: skip
+
+
+def test_promise_and_law_are_told_apart_and_so_is_what_time_will_bring(database: Database) -> None:
+    def seen(case_id: UUID, at: datetime) -> Terms:
+        with database.read() as session:
+            _, state, engine = load(session, case_id)
+            return terms(engine, state, at)
+
+    case_id = begin(database, "C1", "submit", "pass")
+    told = seen(case_id, MONDAY)
+    assert (told.due_on, told.due_null_reason, told.lapse, told.lapses_on) == (None, "not_accepted", "deemed_accepted", date(2026, 3, 9))
+    do(database, case_id, "accept", missing=("照片",))
+    told = seen(case_id, MONDAY)
+    assert (told.due_on, told.promised_due_on, told.statutory_due_on, told.due_basis) == (date(2026, 3, 16), date(2026, 3, 16), date(2026, 3, 30), "promised")
+    assert (told.lapse, told.lapses_on) == ("tolerance_lapsed", date(2026, 3, 9))
+    do(database, case_id, "supply", missing=("照片",))
+    do(database, case_id, "extend", MONDAY + 16 * DAY, extension_days=5)
+    told = seen(case_id, MONDAY + 16 * DAY)
+    assert (told.due_on, told.promised_due_on, told.statutory_due_on) == (date(2026, 3, 16), date(2026, 3, 16), date(2026, 4, 7)), "a broken promise stays broken"
+    do(database, case_id, "suspend", MONDAY + 17 * DAY, **TESTING)
+    told = seen(case_id, MONDAY + 60 * DAY)
+    assert (told.promised_due_on, told.statutory_due_on) == (date(2026, 3, 16), None), "the law's limit stands still"
+    late = begin(database, "C2", "submit", "accept", process="renewal", expires_on=date(2026, 3, 20))
+    told = seen(late, MONDAY)
+    assert (told.expires_on, told.is_renewal_in_time, told.lapse) == (date(2026, 3, 20), False, None)

@@ -82,6 +82,17 @@ class CaseFile(Base):
 
     __mapper_args__ = {"version_id_col": version}
 
+    @property
+    def due_null_reason(self) -> str | None:
+        """Why it has no due day; None where it has one."""
+        if self.due_on is not None:
+            return None
+        if self.is_suspended:
+            return "suspended"
+        if self.provisional_due_on is not None:
+            return "calendar_unpublished"
+        return "not_accepted" if self.accepted_at is None else "no_limit"
+
 
 class CaseEvent(Base):
     """One thing that was done to a case, or that time did; never changed."""
@@ -133,3 +144,10 @@ class Task(Base):
     """Its clock stands still: the day is known when the special procedure has ended."""
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str | None]
+
+    @property
+    def due_null_reason(self) -> str | None:
+        """Why it has no due day; None where it has one."""
+        if self.due_on is not None:
+            return None
+        return "suspended" if self.is_paused else "no_limit" if self.provisional_due_on is None else "calendar_unpublished"

@@ -17,7 +17,7 @@ Claimer = Annotated[Call, permitted("task:claim")]
 
 @router.get("", response_model=Listed[TaskItem], summary="待办列表")
 def list_tasks(wanted: Annotated[TaskParameters, Query()], call: Annotated[Call, permitted("task:read")]) -> Response:
-    """您的角色要办理的，最紧急的在前。"""
+    """您的角色要办理的，最紧急的在前；暂停计时的和没有时限的在最后。"""
     return call.page(lambda session: service.work_list(session, call.access, wanted.filter(), wanted.paging), TaskItem.of)
 
 
