@@ -5,16 +5,16 @@ import json
 import random
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from bench.load.client import Connections
-from models.core.access.service import issue_key
+from models.core.access.service import confirm_key, issue_key
 from models.core.policy.service import Grant
-from models.core.work.service import Actor, work
+from models.core.work.service import Actor, Work, work
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.tables import CaseFile, MatterVersion, Party
@@ -101,6 +101,12 @@ class Town:
         return status
 
 
+def _key(now: Work, unit: str) -> str:
+    issued = issue_key(now, f"bench {unit}", [Grant(role, unit) for role in ROLES], now.at + timedelta(days=1), unit)
+    confirm_key(replace(now, actor=Actor("bench too", frozenset())), issued.id)
+    return issued.secret
+
+
 def settle_in(settings: Settings, port: int, connections: int) -> Town:
     """Keys for the largest units, and what they will ask for."""
     database, at, desks = Database(settings), datetime.now(UTC), []
@@ -113,10 +119,6 @@ def settle_in(settings: Settings, port: int, connections: int) -> Town:
             current = sa.select(MatterVersion.code).where(MatterVersion.unit_code == unit, MatterVersion.effective_to.is_(None))
             desks.append((unit, cases, list(session.scalars(current.limit(100)))))
     with work(database, Actor("bench", frozenset()), at) as now:
-        made = [
-            Desk(f"authorization: Bearer {issue_key(now, f'bench {unit}', [Grant(role, unit) for role in ROLES], at + timedelta(days=1), unit).secret}\r\n", cases, matters)
-            for unit, cases, matters in desks
-            if cases and matters
-        ]
+        made = [Desk(f"authorization: Bearer {_key(now, unit)}\r\n", cases, matters) for unit, cases, matters in desks if cases and matters]
     database.close()
     return Town(made, parties, Connections(port, connections))

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.core.access.service import issue_key
 from models.core.policy.service import Grant
 from models.core.work.service import work
 from models.domain.settings import Settings
 from models.store.operational.database import Database
+from tests.support.operational import system_key
 from tests.support.operational_api import SETTER_UP, City, city
 
 LIFE = (("submit", None), ("pass", "clerk"), ("accept", "clerk"), ("handle", "handler"), ("review", "reviewer"), ("grant", "approver"))
@@ -26,7 +26,7 @@ def watchers(town: City, database: Database) -> None:
     """Keys for those who watch over the whole city."""
     with work(database, SETTER_UP, at := datetime.now(UTC)) as now:
         for role in ("supervisor", "visitor"):
-            secret = issue_key(now, role, [Grant(role)], at + timedelta(days=1), "").secret
+            secret = system_key(now, role, [Grant(role)], at + timedelta(days=1), "")
             town.keys[role] = {"authorization": f"Bearer {secret}"}
 
 

@@ -149,8 +149,11 @@ def test_a_revoked_key_and_an_ended_session_are_out(town: City) -> None:
     security = town.staff["security_administrator"]
     made = town.post("/api/v1/keys", security, {"name": "短期", "grants": [{"role": "clerk", "unit_code": "B01"}], "expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()})
     assert made.status_code == 201, made.text
-    headers = {"authorization": f"Bearer {made.json()['secret']}"}
-    assert town.get("/api/v1/tasks", headers).status_code == 200
+    headers, address = {"authorization": f"Bearer {made.json()['secret']}"}, f"/api/v1/keys/{made.json()['id']}/confirmation"
+    assert town.get("/api/v1/tasks", headers).status_code == 401, "nobody gives himself a role by a key"
+    assert town.post(address, security).status_code == 403
+    confirmed = town.post(address, town.staff["system_administrator"]).json()
+    assert confirmed["created_by"] != confirmed["confirmed_by"] and town.get("/api/v1/tasks", headers).status_code == 200
     assert town.post(f"/api/v1/keys/{made.json()['id']}/revocation", security).status_code == 200
     time.sleep(1.1)
     assert town.get("/api/v1/tasks", headers).status_code == 401
@@ -165,8 +168,12 @@ def test_the_secret_of_a_key_is_shown_once_however_often_it_is_asked_for(town: C
     body = {"name": "系统", "grants": [{"role": "clerk", "unit_code": "B01"}], "expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
     first, second = (town.client.post("/api/v1/keys", json=body, headers=security | header).json() for _ in range(2))
     assert first["id"] == second["id"] and first["secret"] and second["secret"] is None
-    administrator = body | {"grants": [{"role": "security_administrator"}]}
-    assert town.post("/api/v1/keys", security, administrator).json()["code"] == "YW-ACCESS-001"
+    for role, unit, code in (
+        ("security_administrator", None, "YW-ACCESS-001"), ("applicant", None, "YW-ACCESS-001"), ("government_head", None, "YW-ACCESS-001"),
+        ("clerk", None, "YW-ORG-001"), ("supervisor", "B01", "YW-ORG-001"), ("clerk", "NOSUCH", "YW-STORE-011"),
+    ):  # fmt: skip
+        assert town.post("/api/v1/keys", security, body | {"grants": [{"role": role, "unit_code": unit}]}).json()["code"] == code, role
+    assert town.post("/api/v1/keys", security, body | {"unit_code": "NOSUCH"}).json()["code"] == "YW-STORE-011"
 
 
 def test_another_site_cannot_use_a_session(town: City) -> None:

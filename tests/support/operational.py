@@ -1,17 +1,29 @@
 """What tests of the operational store share: keys, an actor, rows of the audit, and a hand that goes round the triggers."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from models.core.access.service import confirm_key, issue_key
 from models.core.crypto.software import SoftwareProvider
-from models.core.work.service import Actor, work
+from models.core.policy.service import Grant
+from models.core.work.service import Actor, Work, work
 from models.store.operational.database import Database
 from models.store.operational.tables import Audit
 
 AT = datetime(2026, 3, 2, 1, tzinfo=UTC)
 CLERK = Actor("u1", frozenset({"window"}), "B01", "window of B01")
+CONFIRMER = Actor("confirmer", frozenset(), authority="test")
 CRYPTO = SoftwareProvider({"k1": b"1" * 32}, {"a1": b"2" * 32}, b"3" * 32, "sm4-gcm")
+
+
+def system_key(now: Work, name: str, grants: Sequence[Grant], expires_at: datetime, unit_code: str = "") -> str:
+    """A key that works: issued by one, confirmed by another."""
+    issued = issue_key(now, name, grants, expires_at, unit_code)
+    confirm_key(replace(now, actor=CONFIRMER), issued.id)
+    return issued.secret
 
 
 def record(database: Database, count: int, at: datetime = AT, actor: Actor = CLERK) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 import sqlalchemy as sa
 
-from models.core.access.service import begin_session, issue_key
+from models.core.access.service import begin_session
 from models.core.cases.service import publish
 from models.core.crypto.service import provider
 from models.core.crypto.types import CryptoProvider
@@ -27,6 +27,7 @@ from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.tables import Unit
 from serving.auth.accounts import COOKIE
+from tests.support.operational import system_key
 from tests.support.server import running
 
 SETTER_UP = Actor("set-up", frozenset(), authority="test")
@@ -102,10 +103,10 @@ def city(settings: Settings) -> Iterator[City]:
             if now.session.scalar(sa.select(sa.func.count()).select_from(Unit)) == 0:
                 set_up(now, crypto)
             for role in ROLES:
-                known.keys[role] = _bearer(issue_key(now, role, [Grant(role, "B01")], at + timedelta(days=1), "B01").secret)
+                known.keys[role] = _bearer(system_key(now, role, [Grant(role, "B01")], at + timedelta(days=1), "B01"))
             elsewhere = [Grant(role, "B02") for role in ROLES]
-            known.keys["other"] = _bearer(issue_key(now, "other", elsewhere, at + timedelta(days=1), "B02").secret)
-            known.keys["all"] = _bearer(issue_key(now, "all", [Grant(role, "B01") for role in ROLES], at + timedelta(days=1), "B01").secret)
+            known.keys["other"] = _bearer(system_key(now, "other", elsewhere, at + timedelta(days=1), "B02"))
+            known.keys["all"] = _bearer(system_key(now, "all", [Grant(role, "B01") for role in ROLES], at + timedelta(days=1), "B01"))
             for name, number in zip(("甲某", "乙某"), IDS, strict=True):
                 party = register(now, crypto, "person", name, "111", number, "13900000000")
                 known.parties.append(party.id)

@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 
-from models.core.access.service import issue_key
 from models.core.crypto.service import provider
 from models.core.parties.service import register
 from models.core.policy.service import Grant
@@ -22,6 +21,7 @@ from models.core.work.service import work
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.migration import upgrade
+from tests.support.operational import system_key
 from tests.support.operational_api import MATTER, ROLES, SETTER_UP, set_up
 
 YIWANG = str(Path(sys.executable).with_name("yiwang"))
@@ -40,7 +40,7 @@ def prepared(settings: Settings) -> tuple[dict[str, str], str]:
     upgrade(database)
     with work(database, SETTER_UP, at) as now:
         set_up(now, crypto)
-        secret = issue_key(now, "all", [Grant(role, "B01") for role in ROLES], at + timedelta(days=1), "B01").secret
+        secret = system_key(now, "all", [Grant(role, "B01") for role in ROLES], at + timedelta(days=1), "B01")
         party = register(now, crypto, "person", "甲某", "111", "11010519491231002X").id
     database.close()
     return {"authorization": f"Bearer {secret}"}, str(party)

@@ -15,7 +15,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from models.core.organisation.staff import ADMINISTRATORS, principal_of
+from models.core.organisation.staff import ADMINISTRATORS, check_role, principal_of
+from models.core.organisation.units import in_use
 from models.core.policy.service import EVERYWHERE, Grant, Principal, policy
 from models.core.work.service import Work
 from models.domain.errors import YiwangError
@@ -53,24 +54,49 @@ class Known:
 
 
 def issue_key(now: Work, name: str, grants: Sequence[Grant], expires_at: datetime, unit_code: str = EVERYWHERE) -> Issued:
-    """A key for a system.
+    """A key for a system; nobody comes in with it before somebody else has confirmed it (:func:`confirm_key`).
 
     Raises:
-        YiwangError: YW-ACCESS-001 without a role, for one that is not there or an administrator's, or an end in the past.
+        YiwangError: YW-ACCESS-001 without a role, for one that systems may not hold, or an end in the past; YW-ORG-001 and YW-STORE-011 for a
+            role without its unit, or a unit that is not there.
     """
-    rules = policy().roles
-    if not grants or any(each.role not in rules or each.role in ADMINISTRATORS for each in grants):
-        raise YiwangError("YW-ACCESS-001", detail="须有至少一个角色，且不能是系统、安全、审计管理员")
+    rules = policy()
+    if not grants or any(each.role not in rules.systems for each in grants):
+        raise YiwangError("YW-ACCESS-001", detail=f"须有至少一个角色，且只能是{'、'.join(rules.roles[role].title for role in rules.systems)}")
+    for each in grants:
+        check_role(now, each.role, each.unit_code)
+    if unit_code != EVERYWHERE:
+        in_use(now, unit_code)
     if expires_at <= now.at:
         raise YiwangError("YW-ACCESS-001", detail="到期时间应晚于现在")
     secret, key_id = secrets.token_urlsafe(32), now.new_id()
     now.session.add(ApiKey(
         id=key_id, name=name.strip(), digest=_digest(secret), grants=sorted(f"{each.role}@{each.unit_code}" for each in grants), unit_code=unit_code,
-        expires_at=expires_at, revoked_at=None, created_by=now.actor.name, created_at=now.at,
+        expires_at=expires_at, revoked_at=None, confirmed_at=None, confirmed_by=None, created_by=now.actor.name, created_at=now.at,
     ))  # fmt: skip
     now.session.flush()
     now.record("key.issued", f"key:{key_id}", grants=sorted(f"{each.role}@{each.unit_code}" for each in grants))
     return Issued(key_id, f"{KEY_PREFIX}{key_id.hex}_{secret}")
+
+
+def confirm_key(now: Work, key_id: UUID) -> ApiKey:
+    """Let a key work: by another one than its issuer, so that nobody gives himself a role by a key. Again: nothing.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is none; YW-ACCESS-001 for its issuer, or one that is over.
+    """
+    found = now.session.get(ApiKey, key_id)
+    if found is None:
+        raise YiwangError("YW-STORE-011", what="系统密钥", key=key_id)
+    if found.created_by == now.actor.name:
+        raise YiwangError("YW-ACCESS-001", detail="须由签发人以外的管理员确认")
+    if found.revoked_at is not None or found.expires_at <= now.at:
+        raise YiwangError("YW-ACCESS-001", detail="已吊销或到期，请重新签发")
+    if found.confirmed_at is None:
+        found.confirmed_at, found.confirmed_by = now.at, now.actor.name
+        now.session.flush()
+        now.record("key.confirmed", f"key:{key_id}", grants=found.grants)
+    return found
 
 
 def revoke_key(now: Work, key_id: UUID) -> ApiKey:
@@ -95,7 +121,7 @@ def keys(session: Session, paging: Paging) -> Page[ApiKey]:
 
 
 def by_key(session: Session, token: str, at: datetime) -> Principal | None:
-    """Whose key it is; None for a wrong, expired or revoked one. One query by key."""
+    """Whose key it is; None for a wrong, unconfirmed, expired or revoked one. One query by key."""
     head, _, secret = token.removeprefix(KEY_PREFIX).partition("_")
     try:
         key_id = UUID(hex=head)
@@ -103,7 +129,7 @@ def by_key(session: Session, token: str, at: datetime) -> Principal | None:
         return None
     found = session.get(ApiKey, key_id)
     is_right = hmac.compare_digest(found.digest if found else "", _digest(secret))
-    if found is None or not is_right or found.revoked_at is not None or found.expires_at <= at:
+    if found is None or not is_right or found.confirmed_at is None or found.revoked_at is not None or found.expires_at <= at:
         return None
     grants = frozenset(Grant(*each.split("@", 1)) for each in found.grants)
     return Principal(f"key:{key_id}", grants, unit_code=found.unit_code)

@@ -141,15 +141,10 @@ def grant(now: Work, staff_id: UUID, role: str, unit_code: str = EVERYWHERE, val
         YiwangError: YW-ORG-001 for a role that is not there, or not of its kind of unit, or for oneself; YW-POLICY-002 where a role
             that is held excludes it; YW-STORE-011 where person or unit is not there.
     """
-    rules = policy().roles
     if valid_to is not None and (valid_to.tzinfo is None or valid_to <= now.at):
         raise YiwangError("YW-ORG-001", detail="截止时间须写明时区并晚于现在")
-    if role not in rules:
-        raise YiwangError("YW-ORG-001", detail=f"没有角色 {role}")
-    if (rules[role].of == "platform") != (unit_code == EVERYWHERE):
-        raise YiwangError("YW-ORG-001", detail=f"“{rules[role].title}”{'不按机构授予' if rules[role].of == 'platform' else '须写明机构'}")
-    if unit_code != EVERYWHERE:
-        in_use(now, unit_code)
+    check_role(now, role, unit_code)
+    rules = policy().roles
     if now.actor.name == f"staff:{staff_id}":
         raise YiwangError("YW-ORG-001", detail="不能给自己授予角色")
     person = now.session.scalars(sa.select(Staff).where(Staff.id == staff_id).with_for_update()).one_or_none()
@@ -167,6 +162,21 @@ def grant(now: Work, staff_id: UUID, role: str, unit_code: str = EVERYWHERE, val
     now.session.flush()
     now.record("role.given", f"staff:{staff_id}", role=role, unit=unit_code)
     return made
+
+
+def check_role(now: Work, role: str, unit_code: str) -> None:
+    """Whether there is such a role to be held there.
+
+    Raises:
+        YiwangError: YW-ORG-001 for a role that is not there, or not of its kind of unit; YW-STORE-011 where the unit is not there.
+    """
+    rules = policy().roles
+    if role not in rules:
+        raise YiwangError("YW-ORG-001", detail=f"没有角色 {role}")
+    if (rules[role].of == "platform") != (unit_code == EVERYWHERE):
+        raise YiwangError("YW-ORG-001", detail=f"“{rules[role].title}”{'不按机构授予' if rules[role].of == 'platform' else '须写明机构'}")
+    if unit_code != EVERYWHERE:
+        in_use(now, unit_code)
 
 
 def withdraw(now: Work, grant_id: UUID) -> StaffGrant:

@@ -24,6 +24,9 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     created_by: Mapped[str]
     created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    """When another one than its issuer let it work; until then it is nobody's."""
+    confirmed_by: Mapped[str | None]
 
 
 class LoginSession(Base):

@@ -44,6 +44,8 @@ class KeyItem(Shown):
     expires_at: dt.datetime = Field(description="到期时间")
     revoked_at: dt.datetime | None = Field(description="吊销时间")
     created_by: str = Field(description="何人签发")
+    confirmed_at: dt.datetime | None = Field(description="确认时间；确认之前不能使用")
+    confirmed_by: str | None = Field(description="何人确认")
 
 
 class IssuedKey(Shown):
@@ -79,9 +81,15 @@ def list_keys(wanted: Annotated[PageParameters, Query()], call: Annotated[Call, 
 
 @router.post("/keys", response_model=IssuedKey, status_code=201, summary="签发系统密钥")
 def issue_key(body: NewKey, call: KeyEditor) -> Response:
-    """密钥只显示一次，系统只保存其摘要；重复的请求不再显示。"""
+    """密钥只显示一次，系统只保存其摘要；重复的请求不再显示。由系统管理员确认之后才能使用。"""
     grants = [Grant(each.role, each.unit_code or "") for each in body.grants]
     return call.post(body, lambda now: IssuedKey.of(service.issue_key(now, body.name, grants, body.expires_at, body.unit_code or "")), shown_once="secret")
+
+
+@router.post("/keys/{key_id}/confirmation", response_model=KeyItem, summary="确认系统密钥")
+def confirm_key(key_id: UUID, call: Annotated[Call, permitted("key:confirm")]) -> Response:
+    """须由签发人以外的管理员确认，此后密钥才能使用。"""
+    return call.post(None, lambda now: KeyItem.of(service.confirm_key(now, key_id)), status=200)
 
 
 @router.post("/keys/{key_id}/revocation", response_model=KeyItem, summary="吊销系统密钥")
