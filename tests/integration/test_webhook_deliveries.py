@@ -217,6 +217,42 @@ def test_a_narrow_webhook_passes_over_what_is_not_for_it_at_once(database: Datab
         assert [lag.unread for lag in outbox.lags(session)] == [0]
 
 
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_webhook_that_ends_while_it_is_told_is_left_alone(database: Database, database_settings: Settings, is_removed: bool) -> None:
+    made, at, heard = hook(database, database_settings, "http://127.0.0.1/"), [AT], []
+
+    def ends(url: str, body: bytes, headers: dict[str, str]) -> int:
+        heard.append(body)
+        if len(heard) == 3:
+            at[0] += timedelta(minutes=1)
+            with work(database, WHO, at[0]) as now:
+                if is_removed:
+                    service.remove(now, made.id, 1)
+                else:
+                    service.change(now, made.id, 1, is_active=False)
+        return 204
+
+    announce(database, 60)
+    service.deliver(database, provider(database_settings), database_settings, made.id, "w1", lambda: at[0], ends)
+    assert service.deliver(database, provider(database_settings), database_settings, made.id, "w1", lambda: at[0], ends) == 0
+    assert len(heard) == 3
+
+
+def test_a_webhook_that_has_heard_everything_costs_no_writing(database: Database, database_settings: Settings, hears: Receiver) -> None:
+    made = hook(database, database_settings, hears.url)
+    announce(database, 1)
+    assert deliver(database, database_settings, made.id, AT) == 1
+    written: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        written.extend([statement] if statement.startswith("UPDATE") else [])
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    assert deliver(database, database_settings, made.id, AT) == 0 and written == []
+    announce(database, 1)
+    assert deliver(database, database_settings, made.id, AT) == 1 and written
+
+
 def test_the_status_says_how_far_each_consumer_is_behind(database: Database, database_settings: Settings, hears: Receiver) -> None:
     made = hook(database, database_settings, hears.url)
     outbox.subscribe(database, "sync", AT)

@@ -18,6 +18,7 @@ from models.core.jobs.service import wait
 from models.core.outbox import service as outbox
 from models.core.webhooks.addresses import checked
 from models.core.webhooks.sending import Sender, tell
+from models.core.webhooks.topics import checked_topics
 from models.core.work.service import Actor, Work, work
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
@@ -44,11 +45,11 @@ def create(now: Work, crypto: CryptoProvider, name: str, url: str, topics: Seque
     """A new webhook; it is told of what happens from now on.
 
     Raises:
-        YiwangError: YW-WEBHOOK-001 for an address that may not be called.
+        YiwangError: YW-WEBHOOK-001 for an address that may not be called; YW-WEBHOOK-004 for a topic that is not there.
     """
     webhook_id, secret = now.new_id(), secrets.token_urlsafe(32)
     now.session.add(Webhook(
-        id=webhook_id, name=name.strip(), url=checked(url), topics=sorted(set(topics)), secret=crypto.encrypt(secret, place_of(webhook_id)), is_active=True,
+        id=webhook_id, name=name.strip(), url=checked(url), topics=checked_topics(topics), secret=crypto.encrypt(secret, place_of(webhook_id)), is_active=True,
         failures=0, failing_since=None, retry_at=None, last_error=None, created_at=now.at, updated_at=now.at, deleted_at=None,
         leased_by=None, leased_until=None,
     ))  # fmt: skip
@@ -84,12 +85,12 @@ def change(
     While it is switched off nothing is kept for it beyond ``keep_messages_days``.
 
     Raises:
-        YiwangError: YW-STORE-011, YW-STORE-010, YW-WEBHOOK-001.
+        YiwangError: YW-STORE-011, YW-STORE-010, YW-WEBHOOK-001, -004.
     """
     found = get(now.session, webhook_id)
     if found.version != version:
         raise YiwangError("YW-STORE-010")
-    given = (("name", name), ("url", checked(url) if url is not None else None), ("topics", sorted(set(topics)) if topics is not None else None), ("is_active", is_active))
+    given = (("name", name), ("url", checked(url) if url is not None else None), ("topics", checked_topics(topics) if topics is not None else None), ("is_active", is_active))
     for column, value in given:
         if value is not None:
             setattr(found, column, value)
@@ -159,15 +160,20 @@ def deliver(
         Number of messages delivered.
     """
     lease = _Lease(database, webhook_id, worker, clock)
-    if not lease.begin():
-        return 0
     try:
-        count, fault = _tell_all(database, crypto, webhook_id, lease, clock, send, is_over)
-        if fault is not None:
-            _failed(database, settings, webhook_id, clock(), fault, is_first=count > 0)
-            return count
-    finally:
-        lease.end()
+        if not outbox.read(database, consumer_of(webhook_id), 1) or not lease.begin():  # asking first: a lease a second each would be felt by all who write
+            return 0
+        try:
+            count, fault = _tell_all(database, crypto, webhook_id, lease, clock, send, is_over)
+            if fault is not None:
+                _failed(database, settings, webhook_id, clock(), fault, is_first=count > 0)
+                return count
+        finally:
+            lease.end()
+    except YiwangError as error:
+        if error.code == "YW-OUTBOX-001":  # removed meanwhile
+            return 0
+        raise
     if count:
         with database.write() as session:
             well = sa.update(Webhook).where(Webhook.id == webhook_id, Webhook.failures > 0)
