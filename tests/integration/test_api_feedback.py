@@ -45,6 +45,7 @@ def test_a_bad_review_from_its_giving_to_its_end(town: City) -> None:
     assert town.post("/api/v1/reviews", town.citizens[1], body).status_code == 404, "somebody else's case"
     given = town.post("/api/v1/reviews", town.citizens[0], body)
     assert given.status_code == 201, given.text
+    assert town.post("/api/v1/reviews", town.keys["clerk"], body).json()["code"] == "YW-POLICY-001", "the reviewed unit does not review itself"
     path, follow_up = f"/api/v1/reviews/{given.json()['id']}", given.json()["follow_up_id"]
     assert town.post("/api/v1/reviews", town.citizens[0], body).json()["code"] == "YW-FEEDBACK-001"
 
@@ -54,7 +55,7 @@ def test_a_bad_review_from_its_giving_to_its_end(town: City) -> None:
     assert town.get(path, town.keys["other"]).status_code == 404
     assert town.get(path.replace("reviews", "complaints"), town.citizens[0]).status_code == 404
 
-    for role, action, more in (("handler", "as_simple", {}), ("handler", "rectify", {}), ("handler", "answer", {}), ("visitor", "finish", {"outcome": "rectified"})):
+    for role, action, more in (("handler", "as_simple", {}), ("handler", "rectify", {"reason": "已增开窗口"}), ("handler", "answer", {"reason": "已致歉"}), ("visitor", "finish", {"outcome": "rectified"})):
         answer = town.act(follow_up, town.keys[role], action, **more)
         assert answer.status_code == 200, answer.text
     events = town.get(f"/api/v1/cases/{follow_up}/events", town.keys["handler"]).json()["items"]
@@ -65,6 +66,7 @@ def test_a_bad_review_from_its_giving_to_its_end(town: City) -> None:
     assert town.post(f"{path}/second", town.citizens[0], {"level": 2}).json()["follows_id"] == given.json()["id"]
     watched = town.get("/api/v1/reviews", town.keys["supervisor"], is_bad=True, state="settled", is_visited=True).json()["items"]
     assert [(each["level"], each["follow_up"]["outcome_code"]) for each in watched] == [(5, "rectified")]
+    assert town.get(path, town.citizens[0]).json()["answer"] == "已致歉"
     notes = {role: town.get(path, town.keys[role]).json()["visits"][0]["note"] for role in ("handler", "supervisor")}
     assert notes == {"handler": None, "supervisor": "满意"}
 
@@ -80,6 +82,11 @@ def test_a_code_reviews_once_and_tells_nobody_which_case(town: City) -> None:
     assert town.post("/api/v1/reviews/coded", town.keys["clerk"], {"code": code, "level": 1}).json()["code"] == "YW-FEEDBACK-001"
     path = f"/api/v1/reviews/{given.json()['id']}"
     assert [town.get(path, town.keys[role]).json()["case_id"] for role in ("handler", "supervisor")] == [None, case]
+    who = [town.get(path, town.keys[role]).json()["given_by"] for role in ("handler", "supervisor")]
+    assert who[0] is None and who[1].startswith("key:")
+    own = town.post("/api/v1/reviews", town.citizens[0], {"case_id": case, "sequence": step, "level": 2})
+    assert own.status_code == 201, "the code used up nothing"
+    assert [each["id"] for each in town.get("/api/v1/reviews", town.keys["supervisor"]).json()["items"]] == [own.json()["id"]]
 
 
 def test_an_appeal_is_checked_by_the_supervisor_and_decided_above(town: City) -> None:
@@ -100,4 +107,10 @@ def test_complaints_name_what_they_are_about(town: City) -> None:
     assert town.post("/api/v1/complaints", town.citizens[0], body | {"level": 1}).status_code == 422
     listed = town.get("/api/v1/complaints", town.keys["supervisor"], state="open").json()["items"]
     assert [(each["unit_code"], each["follow_up"]["step"], each["follow_up"]["is_overdue"]) for each in listed] == [("B01", "acceptance", False)]
-    assert town.get(f"/api/v1/complaints/{made.json()['id']}", town.keys["other"]).status_code == 404
+    address = f"/api/v1/complaints/{made.json()['id']}"
+    assert town.get(address, town.keys["other"]).status_code == 404
+    assert town.post(f"{address}/withdrawal", town.citizens[0], {"reason": "已解决"}).status_code == 404, "nobody knows whose it is"
+    named = town.post("/api/v1/complaints", town.citizens[0], body | {"is_anonymous": False}).json()
+    assert town.act(named["follow_up_id"], town.keys["clerk"], "withdraw").json()["code"] == "YW-CORE-002"
+    assert town.post(f"/api/v1/complaints/{named['id']}/withdrawal", town.citizens[0], {"reason": "已解决"}).status_code == 200
+    assert town.get(f"/api/v1/complaints/{named['id']}", town.citizens[0]).json()["follow_up"]["phase"] == "closed"

@@ -10,12 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from models.core.cases.service import act, history, load, open_case, publish
+from models.core.matters.service import NewVersion
+from models.core.matters.service import publish as publish_matter
 from models.core.organisation import calendar, notices, staff, units, windows
 from models.core.parties.service import register
 from models.core.policy.service import Access, Grant, Principal, policy
 from models.core.processes.engine import Command
 from models.core.processes.service import ROLES, shipped
 from models.core.work.service import Actor, Work, work
+from models.domain.clock import Limits
 from models.domain.errors import YiwangError
 from models.store.operational.database import Database
 from models.store.operational.paging import Paging
@@ -114,6 +117,9 @@ def test_rights_of_a_tree_reach_all_below(database: Database) -> None:
 def test_the_nearest_region_answers_and_two_never_do(database: Database) -> None:
     first = date(2026, 1, 1)
     with work(database, SECURITY, AT) as now:
+        publish(now, shipped()["licence"])
+        now.session.flush()
+        publish_matter(now, NewVersion("M1", "某事", "B01", "licence", first, Limits()))
         units.claim_region(now, "B01", "430104", "*", first)
         units.claim_region(now, "B02", "430104", "M1", first)
         units.claim_region(now, "S1", "430104001", "M1", first, date(2026, 6, 1))

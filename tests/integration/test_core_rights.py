@@ -1,7 +1,9 @@
 """Who may do what in a case, on both databases: the applicant's own word, agents whose letter is over, steps that stand apart, fields by row."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -13,10 +15,14 @@ from models.core.feedback import service as feedback
 from models.core.feedback.service import NewReview
 from models.core.handling import service
 from models.core.handling.service import CaseFilter, Draft, Move
-from models.core.organisation import staff, units
+from models.core.matters.service import NewVersion
+from models.core.matters.service import publish as publish_matter
+from models.core.organisation import staff, units, windows
+from models.core.parties import rights
 from models.core.parties.authority import authorise, revoke
 from models.core.parties.service import register
 from models.core.policy.service import Access, Grant, Principal, policy
+from models.core.webhooks.topics import TOPICS, checked_topics
 from models.core.work.service import Actor, Work, work
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
@@ -24,7 +30,7 @@ from models.store.operational.database import Database
 from models.store.operational.paging import Paging
 from models.store.operational.tables import CaseFile, Feedback, Task
 from tests.support.operational import CRYPTO
-from tests.support.operational_api import IDS, MATTER, SETTER_UP, set_up
+from tests.support.operational_api import IDS, LICENCE, MATTER, SETTER_UP, set_up
 
 AT = datetime(2026, 3, 2, 9, tzinfo=ZoneInfo("Asia/Shanghai"))
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -327,3 +333,43 @@ def test_no_unit_decides_its_own_appeal(town: Town) -> None:
     refused("YW-CORE-009", lambda: town.act("both", case_id, "check"))
 
 
+
+
+def test_the_unit_of_the_place_handles_a_case(town: Town) -> None:
+    with work(town.database, SETTER_UP, AT) as now:
+        units.claim_region(now, "B01-1", "430104001", MATTER, AT.date())
+        refused("YW-STORE-011", lambda: units.claim_region(now, "B02", "NOPE", "*", AT.date()))
+        refused("YW-STORE-011", lambda: units.claim_region(now, "B02", "430104002", "M-NOPE", AT.date()))
+        windows.create(now, "W1", "一号窗口", "B01-1", None, [], 1, [])
+        publish_matter(now, NewVersion("M2", "他事", "B01", "licence", AT.date(), LICENCE))
+        windows.create(now, "W2", "二号窗口", "B01-1", None, [], 1, ["M2"])
+    case = town.draft(region_code="430104001007", window_code="W1")
+    with town.database.read() as session:
+        found = session.get_one(CaseFile, case)
+        assert (found.unit_code, found.region_code) == ("B01-1", "430104001007") and found.case_number.startswith("B01-1")
+    for wrong in ({"region_code": "NOWHERE"}, {"region_code": "440104001"}, {"window_code": "NOPE"}):
+        refused("YW-STORE-011", lambda wrong=wrong: town.draft(**wrong))  # type: ignore[misc]
+    refused("YW-CORE-003", lambda: town.draft(window_code="W2"))
+    refused("YW-POLICY-003", lambda: town.draft("clerk", applicant_id=town.party("mine"), region_code="430104001"))
+
+
+def test_a_party_is_removed_by_the_head_of_all_its_cases_once_they_are_over(town: Town) -> None:
+    town.employ("elsewhere", Grant("head", "B02"))
+
+    def remove(who: str) -> object:
+        return town.do(who, "party:remove", lambda now, access: rights.remove(now, access, town.party("mine"), "重复登记"))
+
+    refused("YW-STORE-011", lambda: remove("head"))
+    case = town.decided("submit")
+    refused("YW-STORE-011", lambda: remove("elsewhere"))
+    refused("YW-PARTY-004", lambda: remove("head"))
+    town.act("mine", case, "withdraw", reason="不办了")
+    remove("head")
+
+
+def test_systems_are_told_of_what_is_announced_and_of_nothing_else() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(service.__file__).parents[1].rglob("*.py"))
+    announced = set(re.findall(r"""\.announce\(\s*"([a-z.]+)\"""", sources))
+    assert announced >= {"case.moved", "review.given"} and announced <= set(TOPICS)
+    assert {f"appointment.{state}" for states in windows._NEXT.values() for state in states} <= set(TOPICS)
+    refused("YW-WEBHOOK-004", lambda: checked_topics(["case.moved", "case.nope"]))

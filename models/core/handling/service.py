@@ -23,7 +23,8 @@ from models.core.handling.reach import in_reach
 from models.core.handling.rights import APPLICANT, Rights, is_anothers
 from models.core.handling.terms import Terms, terms
 from models.core.matters.service import in_force, newest_process, next_case_number
-from models.core.organisation.units import in_use
+from models.core.organisation import windows
+from models.core.organisation.units import in_use, known_regions, unit_for
 from models.core.parties.service import may_act
 from models.core.policy.service import Access, policy
 from models.core.processes.definition import Action, Effect, Phase, Process
@@ -111,7 +112,7 @@ def draft(now: Work, crypto: CryptoProvider, settings: Settings, access: Access,
     """Begin an application: one's own, as an agent, or as a clerk for a party.
 
     Raises:
-        YiwangError: YW-STORE-011 for a matter or party that is not there; YW-POLICY-003 where one may not apply for the party or at
+        YiwangError: YW-STORE-011 for a matter, party, region or window that is not there; YW-POLICY-003 where one may not apply for the party or at
             the unit; YW-CORE-003 where the matter does not take the channel or a promise.
     """
     day = now.at.astimezone(settings.tzinfo).date()
@@ -123,16 +124,21 @@ def draft(now: Work, crypto: CryptoProvider, settings: Settings, access: Access,
         raise YiwangError("YW-STORE-011", what="申请人", key=applicant_id or "（未指明）")
     own = principal.party_id
     authority = may_act(now.session, own, party.id, matter.code, now.at, "submit", wanted.is_commitment) if own else None
-    if authority is None and not (access.is_everywhere or matter.unit_code in access.units):
+    unit_code = matter.unit_code
+    if wanted.region_code is not None:  # the unit of the place, where one answers for it there
+        unit_code = unit_for(now.session, matter.code, known_regions(now.session, wanted.region_code), day) or unit_code
+    if authority is None and not (access.is_everywhere or unit_code in access.units):
         raise YiwangError("YW-POLICY-003")
     if matter.channels and wanted.channel_code not in matter.channels:
         raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过渠道 {wanted.channel_code} 申请")
     if wanted.is_commitment and not matter.is_commitment:
         raise YiwangError("YW-CORE-003", action="申请", detail="本事项不适用告知承诺")
+    if wanted.window_code is not None and (takes := windows.get(now.session, wanted.window_code).matters) and matter.code not in takes:
+        raise YiwangError("YW-CORE-003", action="申请", detail=f"窗口 {wanted.window_code} 不受理本事项")
     case_id = now.new_id()
     on_behalf = principal.party_id is not None and principal.party_id != party.id
     case = open_case(
-        now, newest_process(now.session, matter.process), next_case_number(now, matter.unit_code, day), matter.unit_code, limits=Limits(**matter.limits),
+        now, newest_process(now.session, matter.process), next_case_number(now, unit_code, day), unit_code, limits=Limits(**matter.limits),
         matter={"code": matter.code, "version": str(matter.number), "name": matter.name}, applicant_id=party.id,
         agent_id=principal.party_id if on_behalf else None, channel_code=wanted.channel_code, region_code=wanted.region_code or matter.region_code,
         window_code=wanted.window_code, form=_sealed(crypto, case_id, wanted.form), case_id=case_id, is_commitment=wanted.is_commitment,

@@ -12,7 +12,7 @@ from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import Jurisdiction, Staff, StaffGrant, Task, Unit, Window
+from models.store.operational.tables import Jurisdiction, MatterVersion, Staff, StaffGrant, Task, Unit, Window
 
 ALL_MATTERS = "*"
 
@@ -124,10 +124,14 @@ def claim_region(now: Work, unit_code: str, region_code: str, matter_code: str, 
     """Say that a unit handles a matter, or all (``*``), in a region.
 
     Raises:
-        YiwangError: YW-ORG-001 where another unit does at the same time; YW-STORE-011 where the unit is not there.
+        YiwangError: YW-ORG-001 where another unit does at the same time; YW-STORE-011 where unit, region or matter are not there.
     """
     one_at_a_time(now)
     in_use(now, unit_code)
+    if not (region_code.isascii() and region_code.isdigit() and len(region_code) in (6, 9, 12)):
+        known_regions(now.session, region_code)  # an area of the city's own, with a unit in it
+    if matter_code != ALL_MATTERS and now.session.scalar(sa.select(MatterVersion.code).where(MatterVersion.code == matter_code).limit(1)) is None:
+        raise YiwangError("YW-STORE-011", what="事项", key=matter_code)
     if valid_to is not None and valid_to <= valid_from:
         raise YiwangError("YW-ORG-001", detail="辖区的失效日期应晚于生效日期")
     overlapping = sa.select(Jurisdiction.unit_code).where(
@@ -185,6 +189,25 @@ def jurisdictions(session: Session, paging: Paging, *, unit_code: str | None = N
     if region_code is not None:
         query = query.where(Jurisdiction.region_code == region_code)
     return page(session, query, [Jurisdiction.id], paging)
+
+
+def regions_of(region_code: str) -> list[str]:
+    """A region and those above it, the nearest first, by its code: villages have twelve digits, streets nine, divisions six (GB/T 2260)."""
+    above = [region_code[:length] for length in (9, 6) if len(region_code) > length] if region_code.isdigit() else []
+    return [region_code, *above]
+
+
+def known_regions(session: Session, region_code: str) -> list[str]:
+    """As :func:`regions_of`.
+
+    Raises:
+        YiwangError: YW-STORE-011 where no unit, matter or jurisdiction lies in one of them.
+    """
+    regions = regions_of(region_code)
+    lying = [sa.select(sa.literal(1)).where(table.region_code.in_(regions)) for table in (Unit, Jurisdiction, MatterVersion)]
+    if session.execute(sa.union_all(*lying).limit(1)).first() is None:
+        raise YiwangError("YW-STORE-011", what="区划", key=region_code)
+    return regions
 
 
 def unit_for(session: Session, matter_code: str, region_codes: list[str], day: date) -> str | None:

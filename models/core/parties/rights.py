@@ -15,7 +15,7 @@ from models.core.policy.service import Access, policy
 from models.core.work.service import Work
 from models.domain.errors import YiwangError
 from models.store.operational.paging import Page, Paging, page
-from models.store.operational.tables import Authorisation, Party
+from models.store.operational.tables import Authorisation, CaseFile, Party
 
 
 def reached(session: Session, access: Access, party_id: UUID) -> Party:
@@ -69,8 +69,17 @@ def amend(now: Work, crypto: CryptoProvider, access: Access, party_id: UUID, ver
 
 
 def remove(now: Work, access: Access, party_id: UUID, reason: str) -> UUID:
-    """Take a party in reach out of use; errors as :func:`models.core.parties.service.remove`."""
-    reached(now.session, access, party_id)
+    """Take a party out of use, which ends its log-in: that is nobody's to take from who also deals with other bodies.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is no such party with cases, all of them of units in reach; YW-PARTY-004 while one is open.
+    """
+    of_party = sa.select(CaseFile.id).where(sa.or_(CaseFile.applicant_id == party_id, CaseFile.agent_id == party_id), CaseFile.deleted_at.is_(None)).limit(1)
+    in_reach = access.rows(CaseFile.unit_code)
+    if now.session.scalar(of_party.where(in_reach)) is None or now.session.scalar(of_party.where(sa.not_(in_reach))) is not None:
+        raise YiwangError("YW-STORE-011", what="办事主体", key=party_id)
+    if now.session.scalar(of_party.where(CaseFile.phase.not_in(("completed", "closed")))) is not None:
+        raise YiwangError("YW-PARTY-004")
     service.remove(now, party_id, reason)
     return party_id
 
