@@ -2,19 +2,23 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
+from models.core.matters.service import NewVersion
+from models.core.matters.service import publish as publish_matter
 from models.core.policy.service import policy
+from models.core.work.service import work
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.tables import Audit, Unit
 from serving.web.desk.common import MENU
 from serving.web.desk.keeping import AREAS
-from tests.support.operational_api import MATTER, City, city
+from tests.support.operational_api import IDS, LICENCE, MATTER, SETTER_UP, City, city
 
 
 @pytest.fixture
@@ -40,6 +44,33 @@ def open_page(town: City, address: str, headers: dict[str, str]) -> str:
 
 def send(town: City, address: str, headers: dict[str, str], fields: dict[str, str]) -> httpx.Response:
     return town.client.post(address, data=fields, headers=headers | {"accept": "text/html"})
+
+
+def test_an_application_at_the_window_says_when_the_licence_ends_where_and_on_which_promise(town: City) -> None:
+    renewal, clerk = f"{MATTER}R", town.keys["clerk"]
+    database = Database(town.settings)
+    with work(database, SETTER_UP, datetime.now(UTC)) as now:
+        now.session.get_one(Unit, "C").region_code = "430104"
+        publish_matter(now, NewVersion(renewal, "公共场所卫生许可延续", "B01", "renewal", date(2026, 1, 1), LICENCE))
+    database.close()
+    last_day = date.today() + timedelta(days=10)
+
+    def fill(matter: str, **more: str) -> httpx.Response:
+        [key] = re.findall(r'name="key" value="([^"]+)"', open_page(town, "/desk/new", clerk))
+        return send(town, "/desk/new", clerk, {"key": key, "matter_code": matter, "id_type_code": "111", "number": IDS[0], "channel_code": "1"} | more)
+
+    for matter, given, told in ((renewal, "", "有效期截止日"), (renewal, "2020-01-01", "到期"), (renewal, "31/12", "应为日期"), (MATTER, str(last_day), "不是延续")):
+        answer = fill(matter, expires_on=given, region_code="430104")
+        assert answer.status_code == 422 and told in answer.text and 'value="430104"' in answer.text and IDS[0] not in answer.text, told
+    page = open_page(town, fill(renewal, expires_on=str(last_day)).headers["location"], clerk)
+    assert f"至 {last_day}" in page and "不视为准予" in page and "未受理" in page and "无期限" not in page
+    address = fill(MATTER, is_commitment="true").headers["location"]
+    seen = town.get(f"/api/v1{address.removeprefix('/desk')}", clerk).json()
+    assert seen["is_commitment"] and seen["expires_on"] is None and seen["due_null_reason"] == "not_accepted"
+    assert town.act(seen["id"], clerk, "submit").status_code == 200
+    received = town.get(f"/api/v1/cases/{seen['id']}", clerk).json()
+    assert received["lapse"] == "deemed_accepted" and received["lapses_on"] == received["tasks"][0]["due_on"] is not None
+    assert f"{received['lapses_on']} 止" in open_page(town, address, clerk)
 
 
 def test_a_case_through_the_hands_of_three_people(town: City) -> None:

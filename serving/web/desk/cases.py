@@ -8,6 +8,7 @@ from uuid import UUID
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Form, Request
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from models.core.handling import service
@@ -30,6 +31,39 @@ Long = Annotated[str, Form(max_length=4000)]
 PHASES = {
     "draft": "草稿", "received": "已收件", "returned": "预审退回", "correcting": "补正中", "in_approval": "审批中", "completed": "已办结", "closed": "已结束",
 }  # fmt: skip
+
+
+class NewDraft(BaseModel):
+    """What the form for an application asks for."""
+
+    key: str = Field("", max_length=200)
+    matter_code: str = Field("", max_length=200)
+    kind: str = Field("person", max_length=200)
+    id_type_code: str = Field("111", max_length=200)
+    number: str = Field("", max_length=200)
+    name: str = Field("", max_length=200)
+    phone: str = Field("", max_length=200)
+    channel_code: str = Field("1", max_length=200)
+    region_code: str = Field("", max_length=200)
+    window_code: str = Field("", max_length=200)
+    expires_on: str = Field("", max_length=10)
+    is_commitment: bool = False
+    content: str = Field("", max_length=4000)
+
+    def draft(self, party_id: UUID) -> Draft:
+        """For the service.
+
+        Raises:
+            YiwangError: YW-SERVE-005 for a day that is none.
+        """
+        try:
+            expires_on = date.fromisoformat(self.expires_on) if self.expires_on else None
+        except ValueError as error:
+            raise YiwangError("YW-SERVE-005", name="原证件有效期截止日", detail="应为日期，例如 2026-12-31") from error
+        return Draft(
+            self.matter_code.strip(), party_id, self.channel_code or None, {"申请内容": self.content} if self.content.strip() else None, self.is_commitment,
+            expires_on, self.region_code.strip() or None, self.window_code.strip() or None,
+        )  # fmt: skip
 
 
 def cases_router(templates: Templates) -> APIRouter:
@@ -108,33 +142,33 @@ def cases_router(templates: Templates) -> APIRouter:
 
     @router.get("/desk/new")
     def new(request: Request) -> Response:
-        return visit(request, templates, "party:register").page("new.html", error="", form=dict.fromkeys(("matter_code", "kind", "id_type_code", "name", "phone", "channel_code", "content")), titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"])
+        return _new(visit(request, templates, "party:register"), NewDraft())
 
     @router.post("/desk/new")
-    def draft(
-        request: Request, key: Short, matter_code: Short = "", kind: Short = "person", id_type_code: Short = "111", number: Short = "", name: Short = "", phone: Short = "",
-        channel_code: Short = "1", content: Long = "",
-    ) -> Response:  # fmt: skip
+    def draft(request: Request, asked: Annotated[NewDraft, Form()]) -> Response:
         here, apply = visit(request, templates, "party:register"), visit(request, templates, "case:apply")
         crypto = here.operations.crypto
 
         def do(now: Any) -> str:
-            found = rights.search(now, crypto, here.access, id_type_code=id_type_code, number=number)
-            party = found[0] if found else register(now, crypto, "enterprise" if kind == "enterprise" else "person", name, id_type_code, number, phone or None)
-            form = {"申请内容": content} if content.strip() else None
-            made = service.draft(now, crypto, here.operations.settings, apply.access, Draft(matter_code.strip(), party.id, channel_code or None, form))
+            found = rights.search(now, crypto, here.access, id_type_code=asked.id_type_code, number=asked.number)
+            party = found[0] if found else register(now, crypto, "enterprise" if asked.kind == "enterprise" else "person", asked.name, asked.id_type_code, asked.number, asked.phone or None)
+            made = service.draft(now, crypto, here.operations.settings, apply.access, asked.draft(party.id))
             return f"/desk/cases/{made.id}"
 
         try:
-            asked = {
-                "matter_code": matter_code, "kind": kind, "id_type_code": id_type_code, "number": number, "name": name, "phone": phone, "channel_code": channel_code, "content": content,
-            }  # fmt: skip
-            return go(here.once(key, asked, do))
+            return go(here.once(asked.key, asked.model_dump(exclude={"key"}), do))
         except YiwangError as error:
-            form = {"matter_code": matter_code, "kind": kind, "id_type_code": id_type_code, "name": name, "phone": phone, "channel_code": channel_code, "content": content}
-            return here.page("new.html", error.status.value, error=error.message, form=form, titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"])
+            return _new(here, asked, error)
 
     return router
+
+
+def _new(here: Visit, asked: NewDraft, error: YiwangError | None = None) -> Response:
+    """The form for a draft, with what was filled in; never the number."""
+    return here.page(
+        "new.html", error.status.value if error else 200, error=error.message if error else "", form=asked.model_dump(exclude={"key", "number"}),
+        titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"],
+    )  # fmt: skip
 
 
 def lamp(of: CaseFile | Task | Terms, today: date) -> tuple[str, str]:
