@@ -167,7 +167,8 @@ def process_page() -> str:
         parts.append(f"## {title}\n\n" + table(("key", "default", "meaning"), keys))
     for code, process in shipped().items():
         rules = process.rules.model_dump(mode="json", exclude_defaults=True)
-        parts.append(f"## `{code}` {process.title}\n\nVersion {process.version}, {process.kind}; rules: `{rules}`\n\n{_picture(process)}")
+        apart = "".join(f"; different persons: {', '.join(f'`{step}`' for step in group)}" for group in process.apart)
+        parts.append(f"## `{code}` {process.title}\n\nVersion {process.version}, {process.kind}; rules: `{rules}`{apart}\n\n{_picture(process)}")
         steps = ((f"`{s.step}`", s.title, s.role, s.unit, ", ".join(s.needs), f"{s.within.length} {s.within.unit}" if s.within else None) for s in process.steps)
         parts.append(table(("step", "title", "role", "unit", "waits for", "within"), steps))
         actions = ((f"`{a.action}`", a.title, a.at or f"({', '.join(a.phases)})", process.role_of(a), a.effect.value, ", ".join(a.to), ", ".join(a.outcomes), "、".join(a.documents)) for a in process.actions)

@@ -91,6 +91,18 @@ def test_a_case_through_the_hands_of_three_people(town: City) -> None:
     assert "甲某" not in page and "19491231" not in page
 
 
+def test_the_page_tells_who_did_what_with_kinds_days_and_names(town: City) -> None:
+    case = town.draft()["id"]
+    for role, action in ((None, "submit"), ("clerk", "pass"), ("clerk", "accept")):
+        assert town.act(case, town.keys[role] if role else town.citizens[0], action).status_code == 200
+    more = {"reason": "听证", "special_kind": "hearing", "has_written_notice": True}
+    assert town.act(case, town.keys["handler"], "suspend", **more).status_code == 200
+    page = open_page(town, f"/desk/cases/{case}", town.keys["handler"])
+    assert "听证（已书面告知）" in page and "承办人 handler（handler@B01）" in page
+    told = town.get(f"/api/v1/cases/{case}/events", town.citizens[0]).json()["items"][-1]
+    assert (told["special_kind"], told["has_written_notice"], told["actor_name"]) == ("hearing", True, None)
+
+
 def test_what_is_missing_or_lost_is_said_beside_the_form(town: City) -> None:
     case = town.draft()["id"]
     address = f"/desk/cases/{case}"

@@ -201,7 +201,7 @@ def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status:
     return here.page(
         "case.html", status, declared=declared, may_amend=may_amend, may_remove=may_amend and seen.case.phase == Phase.DRAFT and here.principal.may("case:remove"), seen=seen, case=seen.case, told=told, party=party, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
         lamp=lamp(seen.terms, here.today), roles={name: role.title for name, role in policy().roles.items()},
-        outcomes=code_tables()["L.outcome"],
+        outcomes=code_tables()["L.outcome"], special=code_tables()["L.special_kind"],
     )  # fmt: skip
 
 
