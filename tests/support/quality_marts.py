@@ -37,7 +37,7 @@ UPDATE marts.fct_review AS t SET is_bad = false, satisfaction_code = '1', has_co
 UPDATE marts.fct_case_event AS t SET window_code = NULL, occurred_at = c.received_at + (coalesce(c.completed_at, c.received_at + INTERVAL 1 DAY) - c.received_at) / 5 * (t.sequence - 1)
     FROM marts.fct_case AS c WHERE c.case_number = t.case_number;
 UPDATE marts.fct_case_event SET ended_at = occurred_at, occurred_on = occurred_at::DATE, is_last = false;
-UPDATE marts.fct_case_event AS t SET previous_sequence = p.sequence, previous_activity_code = p.activity_code, previous_occurred_at = p.occurred_at
+UPDATE marts.fct_case_event AS t SET previous_sequence = p.sequence, previous_activity_code = p.activity_code, previous_occurred_at = p.occurred_at, previous_ended_at = p.ended_at
     FROM marts.fct_case_event AS p WHERE p.case_number = t.case_number AND p.sequence = t.sequence - 1;
 UPDATE marts.mart_sync_run SET rows_read = rows_read + 1000, inserted = inserted + 1000;
 CREATE OR REPLACE TABLE marts.mart_department_day AS
@@ -174,6 +174,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "event_in_future": (_event("occurred_at = TIMESTAMPTZ '2029-01-01 00:00:00+00'"), 1),
     "event_too_old": (_event("occurred_on = DATE '1970-01-01'"), 1),
     "event_out_of_order": (_event('occurred_at = previous_occurred_at - INTERVAL 1 HOUR', 'sequence = 3'), 1),
+    "event_before_previous_end": (_event("previous_ended_at = occurred_at + INTERVAL 1 HOUR", "sequence = 3"), 1),
     "event_after_case_end": (_event('is_after_case_end = true'), 1),
     "event_open_and_ended": (_event("step_state_code = '1'"), 1),
     "event_same_minute": ("UPDATE marts.fct_case_event SET occurred_at = TIMESTAMPTZ '2026-01-05 09:00:00+08' + to_seconds(sequence)"

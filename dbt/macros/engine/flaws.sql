@@ -14,7 +14,7 @@
         when regexp_matches({{ column }}, '^[\s\x{3000}\x{00A0}]|[\s\x{3000}\x{00A0}]$|\p{Han}[\s\x{3000}\x{00A0}]+\p{Han}') then 'spaces'
         when regexp_matches({{ column }}, '[\x{FFFD}\x{E000}-\x{F8FF}\x{0080}-\x{009F}]|[\x{00C0}-\x{00FF}]{2}|锟斤拷|烫烫烫|\?\?|{{ garbled_pair() }}')
             then 'garbled'
-        when regexp_full_match({{ column }}, '(?i)(测试|test|demo|未知|不详|不知道|某某?某?|匿名|姓名|无名氏?|无|空|null|none|nil|n/?a|xx+|aa+|[*#?.。、-]+)[0-9]*')
+        when regexp_full_match({{ column }}, '(?i)(\p{Han}{0,3}(测试|test|demo)|未知|不详|不知道|某某?某?|匿名|姓名|无名氏?|无|空|null|none|nil|n/?a|xx+|aa+|[*#?.。、-]+)[0-9]*')
             then 'placeholder'
         when {{ id_type }} is distinct from '990' and regexp_matches({{ column }}, '[0-9]|\p{Han}[A-Za-z]|[A-Za-z]\p{Han}') then 'characters'
         when length({{ column }}) < 2 then 'short'

@@ -25,6 +25,7 @@ select
     lag(e.sequence) over life as previous_sequence,
     lag(e.activity_code) over life as previous_activity_code,
     lag(e.occurred_at) over life as previous_occurred_at,
+    lag(e.ended_at) over life as previous_ended_at,
     lead(e.sequence) over life is null as is_last,
     coalesce(e.occurred_at > c.completed_at, false) as is_after_case_end,
     cast({{ var('run_seq') }} as integer) as _run_seq

@@ -187,6 +187,7 @@ class CaseEvent(BaseModel):
     previous_sequence: int | None = Field(description="上一环节的序号")
     previous_activity_code: str | None = Field(description="上一环节的代码")
     previous_occurred_at: dt.datetime | None = Field(description="上一环节的开始时间")
+    previous_ended_at: dt.datetime | None = Field(description="上一环节的结束时间")
     is_last: bool | None = Field(description="是否最后一个环节")
     is_after_case_end: bool | None = Field(description="是否发生在办结之后")
 

@@ -22,7 +22,7 @@ def judged(macro: str, value: str | None, *further: str) -> object:
     [
         ("欧阳娜娜", None), ("买买提·吐尔逊", None), ("JOHN SMITH", None), ("徐涓", None), (None, None), ("涓鸣", None),
         (" 梁平", "spaces"), ("梁　平", "spaces"), ("梁平 ", "spaces"), ("XXX", "placeholder"), ("测试1", "placeholder"), ("无", "placeholder"),
-        ("430104199001011234", "characters"), ("王五test", "characters"), ("王", "short"), ("ä¸\u00adå\u009b½", "garbled"), ("王�明", "garbled"),
+        ("430104199001011234", "characters"), ("王五test", "placeholder"), ("王五abc", "characters"), ("王", "short"), ("ä¸\u00adå\u009b½", "garbled"), ("王�明", "garbled"),
     ],
 )  # fmt: skip
 def test_a_name(name: str | None, flaw: str | None) -> None:
