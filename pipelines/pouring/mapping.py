@@ -80,11 +80,29 @@ def views(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-UNITS = """
-    SELECT department_code AS code, any_value(coalesce(department_name, department_code)) AS name, 'bureau' AS kind, NULL AS parent_code,
-        '/' || department_code || '/' AS path, any_value(region_code) AS region_code, 1 AS version,
-        coalesce(instant(any_value(updated_at)), '2020-01-01T00:00:00.000000Z') AS created_at, coalesce(instant(any_value(updated_at)), '2020-01-01T00:00:00.000000Z') AS updated_at
-    FROM department GROUP BY department_code ORDER BY 1"""
+_BEGAN = "'2020-01-01T00:00:00.000000Z'"
+ROOT = "GOV"
+"""The government above all departments: somebody must stand above a bureau that appeals."""
+UNITS = f"""
+    SELECT * FROM (
+        SELECT '{ROOT}' AS code, '样例新区管理委员会' AS name, 'government' AS kind, NULL AS parent_code, '/{ROOT}/' AS path, NULL AS region_code, 1 AS version,
+            {_BEGAN} AS created_at, {_BEGAN} AS updated_at
+        UNION ALL
+        SELECT department_code, any_value(coalesce(department_name, department_code)), CASE any_value(department_kind_code) WHEN 'street' THEN 'street' ELSE 'bureau' END, '{ROOT}',
+            '/{ROOT}/' || department_code || '/', any_value(region_code), 1, coalesce(instant(any_value(updated_at)), {_BEGAN}), coalesce(instant(any_value(updated_at)), {_BEGAN})
+        FROM department GROUP BY department_code
+        UNION ALL
+        SELECT 'NONE', '未注明部门', 'office', '{ROOT}', '/{ROOT}/NONE/', NULL, 1, {_BEGAN}, {_BEGAN})
+    ORDER BY parent_code NULLS FIRST, code"""
+WINDOWS = f"""
+    SELECT p.window_code AS code, coalesce(p.window_name, p.window_code) AS name, coalesce(d.department_code, 'NONE') AS unit_code, p.hall_name AS place,
+        '["09:00-10:00", "10:00-11:00", "11:00-12:00", "14:00-15:00", "15:00-16:00", "16:00-17:00"]' AS opens, 4 AS capacity, '[]' AS matters, 1 AS version,
+        {_BEGAN} AS created_at, {_BEGAN} AS updated_at
+    FROM place p LEFT JOIN department d USING (department_code) ORDER BY 1"""
+JURISDICTIONS = f"""
+    SELECT v7(TIMESTAMPTZ '2020-01-01', 'jurisdiction ' || department_code) AS id, department_code AS unit_code, any_value(region_code) AS region_code, '*' AS matter_code,
+        '2020-01-01' AS valid_from, NULL AS valid_to, 1 AS version, {_BEGAN} AS created_at
+    FROM department WHERE department_kind_code = 'street' AND region_code IS NOT NULL GROUP BY department_code ORDER BY 1"""
 MATTER_BODY = tuple(sorted(set(columns(SUBJECTS["matter"])) - IN_COLUMNS - {"department_name"}))
 """What a matter's version holds beside its own columns."""
 MATTERS = f"""

@@ -78,7 +78,7 @@ def pour(settings: Settings, *, beside: bool = False, progress: Progress | None 
             now.record("city.poured", "store", sample=str(folder.name))
         rows: dict[str, int] = {}
         for table, query, prepare in (
-            ("unit", _with_none(mapping.UNITS), None),
+            ("unit", mapping.UNITS, None), ("service_window", mapping.WINDOWS, None), ("jurisdiction", mapping.JURISDICTIONS, None),
             ("matter_version", mapping.MATTERS.replace("{limits}", mapping.LIMITS.format(m="matter", more="")).replace("{{}}", "{}"), None),
             ("party", mapping.PARTIES, lambda page: _parties(crypto, page)), ("case_file", mapping.CASES, None), ("case_event", mapping.EVENTS, None),
             ("task", mapping.TASKS, None), ("case_file", mapping.FOLLOW_UPS, None), ("feedback", mapping.FEEDBACK, None), ("visit", mapping.VISITS, None),
@@ -97,11 +97,6 @@ def _alone(database: Database, city: duckdb.DuckDBPyConnection, beside: bool) ->
     known = {row[0] for row in city.execute("SELECT case_number FROM kase WHERE case_number IN (SELECT unnest(?::VARCHAR[]))", [there]).fetchall()}
     if not beside and set(there) - known:
         raise YiwangError("YW-POUR-001", detail="业务数据库里已有其他办件；确要与它们放在一起时加 --beside")
-
-
-def _with_none(query: str) -> str:
-    """Units, and one for records that name none."""
-    return f"""SELECT * FROM ({query}) UNION ALL SELECT 'NONE', '未注明部门', 'office', NULL, '/NONE/', NULL, 1, '2020-01-01T00:00:00.000000Z', '2020-01-01T00:00:00.000000Z'"""
 
 
 def _pages(city: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
