@@ -65,7 +65,7 @@ class Guard:
         scope.setdefault("state", {})["principal"] = principal
         if principal is None:
             await self._refuse(scope, receive, send, YiwangError("YW-SERVE-003"))
-        elif scope["path"] == "/" and scope["type"] == "http" and not principal.may(WAREHOUSE_READ):
+        elif scope["path"] == "/" and scope["type"] == "http" and principal.grants and not principal.may(WAREHOUSE_READ):
             # the start page shows the warehouse; who does not see that begins with the desk, a citizen with the directory
             answer = RedirectResponse("/desk" if principal.party_id is None else "/matters", 303, {"cache-control": "no-store"})
             await answer(scope, receive, send)

@@ -57,6 +57,10 @@ def test_nothing_but_the_public_list_answers_a_stranger(snapshot_settings: Setti
     assert not any(address.startswith("/api/") for address in answered)
 
 
+PUBLISHED = ("/api/v1/warehouse", "/api/v1/quality")
+"""Interfaces of the published snapshot, with one permission of their own."""
+
+
 def permission_of(route: Any) -> str | None:
     """The permission that a route asks for."""
     waiting = [getattr(route, "dependant", None)]
@@ -71,7 +75,7 @@ def permission_of(route: Any) -> str | None:
 
 def operational(app: FastAPI) -> list[tuple[str, str, Any]]:
     """Method, address and route of the operational API."""
-    return [each for each in table(app.routes) if each[1].startswith("/api/v1/") and not each[1].startswith("/api/v1/warehouse")]
+    return [each for each in table(app.routes) if each[1].startswith("/api/v1/") and not each[1].startswith(PUBLISHED)]
 
 
 def test_nobody_gets_anything_from_the_operational_api(snapshot_settings: Settings) -> None:
@@ -98,7 +102,7 @@ def test_every_right_but_the_needed_one_is_not_enough(snapshot_settings: Setting
 def bodies(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Method, address and example of each operation of the operational API that takes a body."""
     for path, operations in document["paths"].items():
-        if not path.startswith("/api/v1/") or path.startswith("/api/v1/warehouse"):
+        if not path.startswith("/api/v1/") or path.startswith(PUBLISHED):
             continue
         for method, operation in operations.items():
             content = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -163,7 +167,7 @@ def test_documentation_is_chinese_and_names_every_problem() -> None:
             assert re.search("[一-鿿]", operation["summary"]) and re.search("[一-鿿]", operation["description"]), (method, path)
             if path.startswith("/api/"):
                 always = {"401", "403", "404", "422", "503"}
-                assert always | ({"410"} if path.startswith("/api/v1/warehouse") else {"409", "429"}) <= set(operation["responses"])
+                assert always | ({"410"} if path.startswith(PUBLISHED) else {"409", "429"}) <= set(operation["responses"])
                 assert "HTTPValidationError" not in str(operation["responses"])
                 assert all(parameter.get("description") or parameter["in"] == "path" for parameter in operation.get("parameters", ())), (method, path)
     assert "http" not in str([document["info"], document.get("servers")])
