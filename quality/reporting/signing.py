@@ -27,6 +27,8 @@ from models.store.key_files import made_once
 
 ED25519, ECDSA, PROVIDER = "ed25519", "ecdsa-p256", "provider"
 """Algorithms that the setting ``report_signature`` names."""
+_FILE = "report.key"
+"""Key file in the home, made for development."""
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Order of the curve P-256 (FIPS 186-5)."""
 
@@ -109,6 +111,8 @@ def is_signed(settings: Settings, data: bytes, signature: Signature, key_file: P
         return provider(settings).verify(data, signature.value)
     elif signature.algorithm not in (ED25519, ECDSA):
         return False
+    elif settings.report_keys is None and not (settings.home / _FILE).exists():  # none is made in order to verify
+        raise YiwangError("YW-REPORT-009", detail="没有可用来核验的密钥，请用 --key 给出公钥文件")
     elif (secret := _ring(settings).get(signature.key)) is None:
         raise YiwangError("YW-REPORT-009", detail=f"手头没有签名所用的密钥 {signature.key}，请用 --key 给出公钥文件，或把它加回 YIWANG_REPORT_KEYS")
     else:
@@ -138,7 +142,7 @@ def _read(path: Path) -> PublicKey:
 
 def _ring(settings: Settings) -> Mapping[str, bytes]:
     if settings.report_keys is None:
-        return {MADE: bytes.fromhex(made_once(settings.home / "report.key"))}
+        return {MADE: bytes.fromhex(made_once(settings.home / _FILE))}
     entries = (entry.strip().partition(":") for entry in settings.report_keys.get_secret_value().split(","))
     return {identifier: bytes.fromhex(key) for identifier, _, key in entries}
 

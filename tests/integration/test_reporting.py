@@ -176,7 +176,7 @@ class Above:
                 self.known[key] = line
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))])
 def test_the_platform_above_always_knows_what_is_right_and_nothing_else(settings: Settings, rules: Path, seed: int) -> None:
     """Random changes over several runs and periods; packages applied in order give the good records of the covered days."""
     chance, above, changes, covered = random.Random(seed), Above(), [], "false"

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from models.domain.errors import YiwangError
-from models.domain.settings import Settings
+from models.domain.settings import Settings, get_settings
 from quality.reporting import ledger, service
 from quality.reporting.service import Period
+from serving.cli.report import app
 from tests.support.reporting import publish, write_rules
 
 JUNE = Period.parse("2026-06")
@@ -29,7 +31,7 @@ BUILD = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from models.domain.settings import Settings
+from models.domain.settings import Settings, get_settings
 from quality.reporting import service
 from tests.support.killing import arm
 home, target, moment, call = Path(sys.argv[1]), *sys.argv[2:5]
@@ -81,14 +83,14 @@ def in_another_process(settings: Settings, target: str = "", moment: str = "befo
 
 @pytest.mark.parametrize(("target", "moment", "call", "is_built"), [
     ("quality.reporting.building.write_held", "after", 1, False),
-    ("quality.reporting.building.write_package", "after", 1, False),
-    ("quality.reporting.building.sign", "after", 1, False),
+    pytest.param("quality.reporting.building.write_package", "after", 1, False, marks=pytest.mark.slow),
+    pytest.param("quality.reporting.building.sign", "after", 1, False, marks=pytest.mark.slow),
     ("quality.reporting.ledger._make_durable", "after", 1, False),
     ("quality.reporting.ledger._put_into_place", "before", 1, True),
-    ("os.rename", "after", 1, True),
+    pytest.param("os.rename", "after", 1, True, marks=pytest.mark.slow),
     ("os.rename", "before", 2, True),
     ("shutil.rmtree", "before", 1, True),
-    ("shutil.rmtree", "after", 1, True),
+    pytest.param("shutil.rmtree", "after", 1, True, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_a_kill_leaves_a_whole_package_or_none(
     settings: Settings, undisturbed: dict[str, bytes], target: str, moment: str, call: int, is_built: bool
@@ -138,7 +140,7 @@ FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv
 """As on a full disk, a write beyond so many bytes of a file fails."""
 
 
-@pytest.mark.parametrize("size", [300, 1_000, 3_000])
+@pytest.mark.parametrize("size", [300, pytest.param(1_000, marks=pytest.mark.slow), 3_000])
 def test_a_full_disk_is_told_and_leaves_nothing(settings: Settings, size: int) -> None:
     service.packages(settings)  # the ledger is there
     script = "import sys\n" + FULL + BUILD
@@ -235,3 +237,36 @@ def test_secrets_of_reporting_are_refused_in_the_file_of_settings(tmp_path: Path
     (tmp_path / "yiwang.toml").write_text(f'report_keys = "a:{"11" * 32}"\n')
     with pytest.raises(YiwangError, match="report_keys"):
         Settings(home=tmp_path)
+
+
+def test_the_command_line_from_the_first_package_to_the_last(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("YIWANG_HOME", raising=False)
+    get_settings.cache_clear()
+    home, rules = ["--home", str(settings.home)], ["--rules", str(settings.home / "rules")]
+    run = CliRunner().invoke
+    order = ["build", "--subject", "case", "--period", "2026-06", *rules, *home]
+    built = run(app, order)
+    assert built.exit_code == 0 and "case-000001：新增" in built.output and "未上报清单" in built.output
+    again = run(app, order)
+    assert again.exit_code == 2 and "YW-REPORT-003" in again.output
+    folder = service.folder_of(settings, "case-000001")
+    key = tmp_path / "public.pem"
+    key.write_text(run(app, ["key", *home]).output)
+    assert run(app, ["verify", str(folder), "--key", str(key)]).exit_code == 0
+    keys = tmp_path / "keys.txt"
+    keys.write_text(json.loads((folder / "case.jsonl").read_text(encoding="utf-8").splitlines()[0])["case_number"] + "\n", encoding="utf-8")
+    assert "更正 1" in run(app, ["correct", "--subject", "case", "--keys", str(keys), *rules, *home]).output
+    assert "撤回 1" in run(app, ["withdraw", "--subject", "case", "--keys", str(keys), *home]).output
+    listed = run(app, ["list", *home]).output
+    assert all(f"case-00000{place}" in listed for place in (1, 2, 3)) and "2026-06" in listed
+    held = run(app, ["held", "--subject", "case", "--period", "2026-05", "--out", str(tmp_path / "lists"), *rules, *home])
+    assert held.exit_code == 0 and "缺少行政区划" in held.output and any((tmp_path / "lists").iterdir())
+    assert run(app, ["resend", "case-000001", "--to", str(tmp_path / "out"), *home]).exit_code == 0
+    assert (tmp_path / "out" / "case-000001" / "case.jsonl").read_bytes() == (folder / "case.jsonl").read_bytes()
+    (folder / "case.jsonl").unlink()
+    broken = run(app, ["verify", str(folder), *home])
+    assert broken.exit_code == 1 and "✗ 缺少文件 case.jsonl" in broken.output
+    assert run(app, ["verify", str(tmp_path / "nowhere"), *home]).exit_code == 2
+    assert run(app, ["verify", str(folder), "--home", str(tmp_path / "empty")]).exit_code == 2  # no key there, and none is made
+    assert not (tmp_path / "empty").exists()
+    get_settings.cache_clear()
