@@ -33,6 +33,7 @@ from serving.api.warehouse.catalogue import router as catalogue_router
 from serving.api.warehouse.quality import router as quality_router
 from serving.api.warehouse.router import router as warehouse_router
 from serving.auth.service import Accounts, Authenticator, Guard, Login
+from serving.bodies import Bodies
 from serving.head import HeadAsGet
 from serving.web.service import mount
 
@@ -78,6 +79,7 @@ def create_app(settings: Settings, *, has_pages: bool = True) -> FastAPI:
         mount(app, settings, store)
     # the last one added stands outermost
     app.add_middleware(HeadAsGet)
+    app.add_middleware(Bodies, most=settings.body_bytes, seconds=settings.body_seconds, refuse=problems.refuse)
     app.add_middleware(Guard, authenticator=authenticator, refuse=problems.refuse)
     app.add_middleware(observe.Observer, log=observe.request_log())
     return app

@@ -27,6 +27,8 @@ _TITLES = {
     HTTPStatus.PRECONDITION_FAILED: "内容已被修改",
     HTTPStatus.PRECONDITION_REQUIRED: "缺少 If-Match",
     HTTPStatus.TOO_MANY_REQUESTS: "请求过于频繁",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "内容过大",
+    HTTPStatus.REQUEST_TIMEOUT: "传输超时",
     HTTPStatus.NOT_FOUND: "未找到",
     HTTPStatus.METHOD_NOT_ALLOWED: "方法不支持",
     HTTPStatus.CONFLICT: "冲突",
@@ -118,7 +120,13 @@ async def _of_error(request: Request, error: Exception) -> Response:
 
 
 def _headers(error: YiwangError) -> dict[str, str]:
-    return {"retry-after": str(error.values["seconds"])} if error.status is HTTPStatus.TOO_MANY_REQUESTS else {}
+    match error.status:
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return {"retry-after": str(error.values["seconds"])}
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE | HTTPStatus.REQUEST_TIMEOUT:  # the rest of the body is not read
+            return {"connection": "close"}
+        case _:
+            return {}
 
 
 async def _of_validation(request: Request, error: Exception) -> Response:

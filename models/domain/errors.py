@@ -99,6 +99,8 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-SERVE-011": (HTTPStatus.PRECONDITION_FAILED, "内容已被他人修改，请重新读取（取得新的 ETag）后再提交。"),
     "YW-SERVE-013": (HTTPStatus.UNPROCESSABLE_ENTITY, "这张表单已经提交过或已失效，内容没有保存；请刷新页面后重新填写。"),
     "YW-SERVE-012": (HTTPStatus.PRECONDITION_REQUIRED, "修改须带 If-Match，其值为读取时得到的 ETag。"),
+    "YW-SERVE-014": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "提交的内容超过 {most} 字节，请减少内容后再提交。"),
+    "YW-SERVE-015": (HTTPStatus.REQUEST_TIMEOUT, "提交的内容没有在 {waited} 秒内传完，请检查网络后重试。"),
     "YW-SERVE-009": (HTTPStatus.NOT_FOUND, "还没有运行报告，请先运行 make run（或 yiwang run），完成后刷新本页。"),
     "YW-CONFIG-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "设置 {name} 有误：{detail}。"),
     "YW-SAMPLE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "样例参数有误：{detail}。"),

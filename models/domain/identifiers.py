@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
 _CREDIT_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _CREDIT_WEIGHTS = [pow(3, i, 31) for i in range(17)]
@@ -35,8 +35,12 @@ _NORMAL = str.maketrans(_WIDE, _NARROW)
 
 _D = "[0-9０-９]"
 _C = "[0-9A-HJ-NPQRTUWXYa-hj-npqrtuwxy]"
+_S = "[-._·•・\u2010-\u2015－．\u00a0\u3000\u200b-\u200f\u2060\ufeff ]{0,2}"
+"""What people, and who wants to get past a mask, put between digits."""
 _IN_TEXT = "|".join(
     [
+        f"[1-8１-８](?:{_S}{_D}){{5}}{_S}(?:[1１]{_S}[89８９]|[2２]{_S}[0０])(?:{_S}{_D}){{9}}{_S}[0-9０-９XxＸｘ]",  # resident id, however it is spread
+        f"[1１]{_S}[3-9３-９](?:{_S}{_D}){{9}}",  # mobile number, likewise
         f"{_D}{{6}}[ -]?{_D}{{8}}[ -]?{_D}{{3}}[0-9０-９XxＸｘ]",  # resident id, also in groups
         f"{_C}{{2}}[0-9]{{6}}{_C}{{10}}",  # credit code
         f"[1１]{_D}{{2}}(?:[ -]?{_D}{{4}}){{2}}",  # mobile number, also in groups
@@ -151,6 +155,21 @@ def mask_phone(value: str) -> str:
 def mask_text(value: str) -> str:
     """Free text in which phone numbers, identifiers and digit runs of seven or more are replaced by ``***``."""
     return re.sub(_IN_TEXT, _IN_TEXT_MASK, value)
+
+
+def mask_values(value: Any) -> Any:
+    """A value of JSON with :func:`mask_text` over all its texts, names of fields and numbers; its form stays."""
+    match value:
+        case str():
+            return mask_text(value)
+        case dict():
+            return {mask_text(str(name)): mask_values(each) for name, each in value.items()}
+        case list():
+            return [mask_values(each) for each in value]
+        case int() | float() if not isinstance(value, bool) and mask_text(str(value)) != str(value):
+            return _IN_TEXT_MASK
+        case _:
+            return value
 
 
 def sql_is_credit_code(column: str) -> str:

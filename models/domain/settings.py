@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     webhook_days: int = Field(3, ge=1, description="Days for which deliveries to a webhook may fail before it is switched off.")
     keep_answers_days: int = Field(7, ge=1, description="Days for which the answer to a request with an Idempotency-Key is kept.")
     keep_messages_days: int = Field(30, ge=1, description="Days for which messages of the outbox are kept that all consumers have read.")
+    body_bytes: int = Field(2_000_000, ge=10_000, description="Bytes that a request may send at most; forms of pages three times as many, as each byte is written as three.")
+    body_seconds: int = Field(30, ge=1, description="Seconds in which what a request sends must have come.")
     session_idle_minutes: int = Field(30, ge=1, description="Minutes after which a session that nobody uses ends.")
     session_hours: int = Field(12, ge=1, description="Hours after which a session ends, used or not.")
     sessions_per_person: int = Field(5, ge=1, description="Sessions that one person may have at once; a further one ends the oldest.")
@@ -78,6 +80,9 @@ class Settings(BaseSettings):
     password_length: int = Field(8, ge=8, description="Local log-in provider: characters of a password at least.")
     password_days: int = Field(90, ge=1, description="Local log-in provider: days after which a password is due for a new one.")
     password_history: int = Field(5, ge=0, description="Local log-in provider: earlier passwords that may not come back.")
+    quality_rule_seconds: float = Field(120, gt=0, description="Seconds after which a quality rule is stopped and reported as not evaluated; the others go on.")
+    quality_listed: int = Field(100_000, ge=1, description="Violations of one quality rule that the ledger lists; of more it lists an even sample of at most as many and counts the rest.")
+    quality_docs: bool = Field(True, description="Pages of Great Expectations (Data Docs) are written beside the report of each run.")
     clock_skew_seconds: int = Field(60, ge=0, description="How far a server's clock may lie behind the last event of a case; the command then takes that event's instant, beyond it the command is refused.")
     audit_heads: Path | None = Field(None, description="File outside the database to which the signed heads of the audit chain are appended; none: `audit.heads` in the home.")
 

@@ -147,10 +147,10 @@ def _host_name(host: str) -> str | None:
 
 
 def same_origin(headers: Mapping[str, str]) -> bool:
-    """False for what a page of another site asks for; without ``Origin`` nothing that it could read or change."""
+    """False for what a page of another site asks for; it may lead somebody here, for which browsers name no ``Origin`` and change nothing."""
     origin = headers.get("origin")
     if origin is None:
-        return True
+        return headers.get("sec-fetch-site") != "cross-site" or headers.get("sec-fetch-mode") == "navigate"
     try:
         return urlsplit(origin).netloc == headers.get("host")
     except ValueError:

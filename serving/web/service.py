@@ -9,7 +9,8 @@ from models.domain.settings import Settings
 from models.store.pages import PageRepository
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository
-from serving import observe
+from serving import observe, problems
+from serving.bodies import Bodies
 from serving.head import HeadAsGet
 from serving.web.catalogue import catalogue_router
 from serving.web.desk.cases import cases_router
@@ -60,6 +61,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
 
     public = public_app(pages, login_router(lambda: app.state.login, settings, templates), templates)
     public.add_middleware(HeadAsGet)
+    public.add_middleware(Bodies, most=settings.body_bytes, seconds=settings.body_seconds, refuse=problems.refuse)
     public.add_middleware(observe.Observer, log=observe.request_log())
     build = app.build_middleware_stack
 

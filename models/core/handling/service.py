@@ -11,12 +11,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from models.core.cases.service import advance, load, open_case
-from models.core.crypto.types import CryptoProvider, Place
+from models.core.crypto.types import CryptoProvider
+from models.core.handling import forms
 from models.core.handling.history import Told, events, sees
 from models.core.handling.lists import CaseFilter, TaskFilter, TaskRow, listed, work_list
 from models.core.handling.reach import in_reach
@@ -141,7 +141,7 @@ def draft(now: Work, crypto: CryptoProvider, settings: Settings, access: Access,
         now, newest_process(now.session, matter.process), next_case_number(now, unit_code, day), unit_code, limits=Limits(**matter.limits),
         matter={"code": matter.code, "version": str(matter.number), "name": matter.name}, applicant_id=party.id,
         agent_id=principal.party_id if on_behalf else None, channel_code=wanted.channel_code, region_code=wanted.region_code or matter.region_code,
-        window_code=wanted.window_code, form=_sealed(crypto, case_id, wanted.form), case_id=case_id, is_commitment=wanted.is_commitment,
+        window_code=wanted.window_code, form=forms.sealed(crypto, case_id, wanted.form), case_id=case_id, is_commitment=wanted.is_commitment,
         expires_on=wanted.expires_on, units=matter.units, zone=settings.zone,
     )  # fmt: skip
     case.opened_by = principal.name
@@ -162,7 +162,8 @@ def amend(now: Work, crypto: CryptoProvider, access: Access, case_id: UUID, vers
     if case.phase not in EDITABLE:
         raise YiwangError("YW-CORE-001", action="修改申请", detail="申请已提交")
     _declares(now, access, case, engine.process)
-    case.form, case.updated_at = _sealed(crypto, case_id, form), _later(case, now)
+    case.form = forms.sealed(crypto, case_id, forms.merged(crypto, case, access.principal, form))
+    case.updated_at = _later(case, now)
     now.session.flush()
     now.record("case.amended", f"case:{case.case_number}")
     return case
@@ -241,8 +242,18 @@ def look(session: Session, crypto: CryptoProvider, settings: Settings, access: A
         action for action in engine.possible(state, held, at)
         if rights.basis(action, units.get(action.at or "", case.unit_code)) is not None and rights.barred(action.at) is None
     ]  # fmt: skip
-    form = None if is_hidden or case.form is None else orjson.loads(crypto.decrypt(case.form, _place(case_id)))
+    form = None if is_hidden else forms.shown(crypto, case, access.principal)
     return Look(case, form, is_hidden, is_anonymous, possible, tasks, terms(engine, state, at), engine.process)
+
+
+def reveal(now: Work, crypto: CryptoProvider, access: Access, case_id: UUID, reason: str) -> dict[str, Any] | None:
+    """What is declared in a case in reach, in clear; errors as :func:`models.core.handling.forms.reveal`.
+
+    Raises:
+        YiwangError: YW-STORE-011 out of reach.
+    """
+    case, _, _ = load(now.session, case_id, reached=in_reach(access, now.at, with_parts=True))
+    return forms.reveal(now, crypto, case, reason)
 
 
 def claim(now: Work, access: Access, task_id: UUID) -> Task:
@@ -347,10 +358,4 @@ def _later(case: CaseFile, now: Work) -> datetime:
     return max(now.at, case.updated_at + timedelta(microseconds=1))
 
 
-def _sealed(crypto: CryptoProvider, case_id: UUID, form: dict[str, Any] | None) -> str | None:
-    return crypto.encrypt(orjson.dumps(form).decode(), _place(case_id)) if form else None
-
-
-def _place(case_id: UUID) -> Place:
-    return Place(CaseFile.__tablename__, "form", case_id)
 

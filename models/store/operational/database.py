@@ -4,9 +4,11 @@ SQLite (write-ahead log) by default, PostgreSQL by one setting; everything above
 belong here: tables (:mod:`models.store.operational.tables`), and what is asked of them.
 """
 
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,7 +41,8 @@ class Database:
         )
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite and settings.database_url is None:
-            settings.home.mkdir(parents=True, exist_ok=True)
+            settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(settings.home / "operational.db")
         self._engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url)
         options: dict[str, Any] = {"is_reading": True} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self._engine.execution_options(**options)
@@ -81,8 +84,17 @@ class Database:
             self._queue.release()
 
 
+def _make_private(path: Path) -> None:
+    """Nobody but this account reads the file; its log and shared memory take its mode."""
+    with suppress(PermissionError):  # another account's, which has given us the right to write
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+            with suppress(FileNotFoundError):
+                each.chmod(each.stat().st_mode & 0o700)
+
+
 def _sqlite(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:
@@ -101,7 +113,7 @@ def _postgresql(url: sa.URL) -> sa.Engine:
     options = "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000 -c timezone=UTC"
     # no ping before use, a round trip each: the first use after the server was away fails, and empties the pool
     return sa.create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_size=10, max_overflow=10, pool_timeout=_BUSY_SECONDS,
+        url.set(drivername="postgresql+psycopg"), hide_parameters=True, pool_size=10, max_overflow=10, pool_timeout=_BUSY_SECONDS,
         connect_args={"connect_timeout": 3, "options": options},
     )  # fmt: skip
 
@@ -115,3 +127,7 @@ def _told() -> Iterator[None]:
         raise YiwangError("YW-STORE-008") from error
     except (sa.exc.DataError, OverflowError) as error:
         raise YiwangError("YW-STORE-012") from error
+    except sa.exc.StatementError as error:  # what a value became before it reached the database; an instant of the year 0, text that is none
+        if isinstance(error.orig, (OverflowError, UnicodeError, ValueError)):
+            raise YiwangError("YW-STORE-012") from error
+        raise

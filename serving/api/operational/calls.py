@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import orjson
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -21,6 +21,7 @@ from models.core.crypto.service import CryptoProvider
 from models.core.policy.service import Access, Principal, policy
 from models.core.work.operations import Operations
 from models.core.work.service import Actor, Work, work
+from models.domain.documents import checked
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.paging import DEFAULT_LIMIT, MOST_LIMIT, Page, Paging
@@ -53,6 +54,10 @@ LongText = Annotated[str, Field(min_length=1, max_length=4000, pattern=r"^[^\x00
 Code = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z_.()\-]+$")]
 """A code of ours or of a standard."""
 Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+Document = Annotated[dict[str, Any], AfterValidator(checked)]
+"""JSON without a form of its own."""
 
 
 class PageParameters(Strict):

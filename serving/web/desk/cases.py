@@ -121,6 +121,15 @@ def cases_router(templates: Templates) -> APIRouter:
             return _case(visit(request, templates, "case:read"), case_id, error.message, action, error.status.value)
         return go(f"/desk/cases/{case_id}")
 
+    @router.post("/desk/cases/{case_id}/reveal")
+    def reveal(request: Request, case_id: UUID, reason: Annotated[str, Form(max_length=500)] = "") -> Response:
+        here = visit(request, templates, "case:reveal")
+        try:
+            form = here.write(lambda now: service.reveal(now, here.operations.crypto, here.access, case_id, reason))
+        except YiwangError as error:
+            return _refused(here, case_id, error, "reveal")
+        return _case(visit(request, templates, "case:read"), case_id, revealed=form or {})
+
     @router.post("/desk/cases/{case_id}/form")
     async def amend(request: Request, case_id: UUID) -> Response:
         given = await request.form()
@@ -183,7 +192,7 @@ def lamp(of: CaseFile | Task | Terms, today: date) -> tuple[str, str]:
     return ("tag-warn", f"剩 {days} 天") if days <= 3 else ("tag-good", f"剩 {days} 天")
 
 
-def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status: int = 200) -> Response:
+def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status: int = 200, revealed: dict[str, Any] | None = None) -> Response:
     operations = here.operations
 
     def look(session: Any) -> tuple[Look, list[Any], Any]:
@@ -196,10 +205,11 @@ def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status:
     titles = {action.action: action.title for action in seen.process.actions}
     forms = [_fields(seen, action) for action in seen.possible]
     form = json.dumps(seen.form, ensure_ascii=False, indent=2) if seen.form else ""
-    declared = [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for name, value in (seen.form or {}).items()]
+    declared = [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)) for name, value in (revealed or seen.form or {}).items()]
+    may_reveal = revealed is None and bool(seen.form) and here.principal.may("case:reveal")
     may_amend = not seen.is_form_hidden and seen.case.phase in service.EDITABLE and here.principal.may("case:apply")
     return here.page(
-        "case.html", status, declared=declared, may_amend=may_amend, may_remove=may_amend and seen.case.phase == Phase.DRAFT and here.principal.may("case:remove"), seen=seen, case=seen.case, told=told, party=party, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
+        "case.html", status, declared=declared, may_reveal=may_reveal, may_amend=may_amend, may_remove=may_amend and seen.case.phase == Phase.DRAFT and here.principal.may("case:remove"), seen=seen, case=seen.case, told=told, party=party, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
         lamp=lamp(seen.terms, here.today), roles={name: role.title for name, role in policy().roles.items()},
         outcomes=code_tables()["L.outcome"], special=code_tables()["L.special_kind"],
     )  # fmt: skip

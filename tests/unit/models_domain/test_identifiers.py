@@ -155,7 +155,16 @@ def test_one_wrong_character_is_always_found(body: str, at: int, other: str) -> 
         (ids.mask_text, "请拨 199-0000-1234 或０７３１-88881234，编号〔2025〕12号", "请拨 *** 或***，编号〔2025〕12号"),
         (ids.mask_text, "身份证11010519491231002X，执照91350100M000100Y43办好了", "身份证***，执照***办好了"),
         (ids.mask_text, "2026-06-30 办了 3 次", "2026-06-30 办了 3 次"),
+        (ids.mask_text, "2026-06-18 13:45:10 收 1,234.5 元，第 12.3.4 条", "2026-06-18 13:45:10 收 1,234.5 元，第 12.3.4 条"),
+        (ids.mask_text, "打138.1234.5678", "打***"),
+        (ids.mask_text, "打13812 345678", "打***"),
+        (ids.mask_text, "打１３８－１２３４－５６７８", "打***"),
+        (ids.mask_text, "打1 3 8 1 2 3 4 5 6 7 8", "打***"),
+        (ids.mask_text, "打138\u200b1234\u200b5678", "打***"),
+        (ids.mask_text, "证号 1 1 0 1 0 5 1 9 4 9 1 2 3 1 0 0 2 X", "证号 ***"),
+        (ids.mask_text, "证号110105.19491231.002x", "证号***"),
+        (ids.mask_values, {"身份证号": "11010519491231002X", "电话": [13812345678, {"13812345678": True}], "面积": 120.5}, {"身份证号": "***", "电话": ["***", {"***": True}], "面积": 120.5}),
     ],
 )
-def test_masks(mask: object, value: str, shown: str) -> None:
+def test_masks(mask: object, value: object, shown: object) -> None:
     assert mask(value) == shown  # type: ignore[operator]

@@ -16,6 +16,7 @@ from serving.api.operational.cases.schemas import (
     CaseSummary,
     NewCase,
     NewMove,
+    RevealedForm,
 )
 from serving.api.operational.listing import Listed, Reason, Removed
 
@@ -49,6 +50,12 @@ def get_case_file(case_id: UUID, call: Reader) -> Response:
 def amend_case(case_id: UUID, body: AmendedCase, call: Applicant) -> Response:
     """草稿、预审退回和补正时可以修改。"""
     return call.change(lambda now, seen: CaseSummary.of(service.amend(now, call.crypto, call.access, case_id, seen, body.form)))
+
+
+@router.post("/{case_id}/reveal", response_model=RevealedForm, summary="查看申请内容明文")
+def reveal_case(case_id: UUID, body: Reason, call: Annotated[Call, permitted("case:reveal")]) -> Response:
+    """须说明理由；何人何时为何查看记入审计。不需要 Idempotency-Key：每次查看都是一次查看，明文从不保存。"""
+    return call.disclose(lambda now: RevealedForm(form=service.reveal(now, call.crypto, call.access, case_id, body.reason)))
 
 
 @router.post("/{case_id}/actions", response_model=CaseSummary, summary="办理")

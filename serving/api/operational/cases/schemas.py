@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from models.core.handling.service import CaseFilter, Draft, Look, Move, TaskFilter, TaskRow
 from models.core.processes.definition import Action
-from serving.api.operational.calls import Code, LongText, Number, PageParameters, Strict, Text
+from serving.api.operational.calls import Code, Document, LongText, Number, PageParameters, Strict, Text
 from serving.api.operational.listing import Shown
 
 _MOST_FORM = 200_000
@@ -21,7 +21,13 @@ def _not_too_large(form: dict[str, Any] | None) -> dict[str, Any] | None:
     return form
 
 
-Form = Annotated[dict[str, Any], AfterValidator(_not_too_large)]
+class RevealedForm(BaseModel):
+    """申请内容明文。"""
+
+    form: dict[str, Any] | None = Field(description="申请内容；没有填写时为空")
+
+
+Form = Annotated[Document, AfterValidator(_not_too_large)]
 
 
 class NewCase(Strict):
@@ -146,7 +152,7 @@ class CaseDetail(CaseSummary):
     lapses_on: dt.date | None = Field(description="在此日之前（含当日）办理即不会自动发生")
     expires_on: dt.date | None = Field(description="要延续的证件的有效期截止日")
     is_renewal_in_time: bool | None = Field(description="延续是否在法定期限之前提出；为 false 的，逾期未决定不视为准予（行政许可法第五十条）")
-    form: dict[str, Any] | None = Field(description="申请内容；无权查看时为空")
+    form: dict[str, Any] | None = Field(description="申请内容，对工作人员号码脱敏；无权查看时为空")
     is_form_hidden: bool = Field(description="申请内容因权限未显示")
     tasks: list[OpenTask] = Field(description="待办")
     possible: list[PossibleAction] = Field(description="您此刻可以办理的动作")

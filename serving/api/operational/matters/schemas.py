@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from models.core.matters.service import NewVersion
 from models.domain.clock import Limits
-from serving.api.operational.calls import Code, Number, PageParameters, Strict, Text
+from serving.api.operational.calls import Code, Document, Number, PageParameters, Strict, Text
 from serving.api.operational.listing import Shown
 
 _EXAMPLE: dict[str, Any] = {
@@ -46,7 +46,7 @@ class NewMatter(Strict):
     channels: list[Code] = Field(default_factory=list, max_length=20, description="申请渠道（码表 L.channel）；空为流程允许的全部")
     units: dict[Code, Code] = Field(default_factory=dict, description="参与单位：流程中的分工 → 机构代码")
     is_commitment: bool = Field(False, description="可以告知承诺")
-    body: dict[str, Any] = Field(default_factory=dict, description="其他信息，字段同数据契约 matter（GB/T 39046-2020 表 4）")
+    body: Document = Field(default_factory=dict, description="其他信息，字段同数据契约 matter（GB/T 39046-2020 表 4）")
 
     def version(self) -> NewVersion:
         """For the service."""
