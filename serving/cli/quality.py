@@ -1,4 +1,4 @@
-"""``yiwang quality``: what is wrong in a table."""
+"""``yiwang quality``: what is wrong in a table, and what the rules found of planted errors."""
 
 import csv
 import os
@@ -10,18 +10,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from serving.cli.audit import settings_at
+from models.domain.errors import YiwangError
 from serving.cli.progress import Bars
 
 if TYPE_CHECKING:
     from quality.detection.service import Findings, Score
+    from quality.scoring import Scoring
 
 app = typer.Typer(no_args_is_help=True, help="数据质量：找出表格中的错误。")
 HEADER = ("row", "column", "kind", "reason", "suggestion", "value", "probability")
-
-
-@app.callback()
-def group() -> None:
-    """Keeps ``detect`` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -41,6 +39,8 @@ def _detect(path: Path, out: Path, rules: Path | None, truth: Path | None) -> No
     from quality.detection.service import detect as find
     from quality.detection.service import read_table, scored
 
+    if not out.resolve().parent.is_dir():
+        raise YiwangError("YW-SERVE-005", name="--out", detail=f"没有目录 {out.parent}")
     with Bars(Console(file=sys.stderr)) as bars:
         findings = find(read_table(path), rules, bars)
         results = scored(findings, truth) if truth else []
@@ -73,4 +73,57 @@ def _scores(results: "list[Score]") -> Table:
         table.add_column(title, justify="right")
     for score in results:
         table.add_row(score.name, f"{score.found:,}", f"{score.right:,}", f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}")
+    return table
+
+
+@app.command()
+def score(
+    ledger: Annotated[Path, typer.Option("--ledger", help="植入错误的清单：样例城市的 sample/planted_errors.parquet")],
+    twin: Annotated[Path | None, typer.Option("--twin", help="同一样例城市不植入错误（--errors 0）时的数据目录：那里也有的问题是天然的，不算误报")] = None,
+    home: Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")] = None,
+) -> None:
+    """按种类对照植入的错误与规则查出的问题：召回率、精确率，以及规则看不见的种类和原因。"""
+    from serving.cli.main import reports_errors
+
+    reports_errors(_score)(ledger, twin, home)
+
+
+def _score(ledger: Path, twin: Path | None, home: Path | None) -> None:
+    from models.store.snapshots import SnapshotStore
+    from quality.scoring import score as compare
+
+    with settings_at(home) as settings:
+        marts = SnapshotStore(settings).in_service().path
+    if twin is not None:
+        with settings_at(twin) as settings:
+            twin = SnapshotStore(settings).in_service().path
+    result = compare(ledger, marts, twin)
+    console = Console(highlight=False)
+    console.print(_kinds(result))
+    blind = [kind for kind in result.kinds if kind.reason]
+    for kind in blind:
+        console.print(f"规则看不见 {kind.kind} 的 {kind.planted - kind.quarantined - kind.seen:,} 处，另有 {kind.quarantined:,} 处已隔离：{kind.reason}", soft_wrap=True)
+    wrong = sorted((alarm for alarm in result.alarms if alarm.wrong), key=lambda alarm: -alarm.wrong)
+    if wrong:
+        console.print("植入的错误不能解释的问题：" + "、".join(f"{alarm.rule} {alarm.wrong:,}" for alarm in wrong), soft_wrap=True)
+    direct, related, natural = (sum(getattr(alarm, name) for alarm in result.alarms) for name in ("planted", "related", "natural"))
+    console.print(f"召回率 {result.recall:.4f}（规则看得见的 {sum(kind.seen for kind in result.kinds):,} 处中查出 {sum(kind.found for kind in result.kinds):,} 处）", soft_wrap=True)
+    console.print(
+        f"精确率 {result.precision:.4f}（问题 {direct + related + sum(alarm.wrong for alarm in wrong):,} 个：植入处 {direct:,}，由其引起 {related:,}，"
+        f"不能解释 {sum(alarm.wrong for alarm in wrong):,}；另有天然的 {natural:,} 个不计" + ("" if twin else "，未给 --twin，无从区分") + "）",
+        soft_wrap=True,
+    )
+
+
+def _kinds(result: "Scoring") -> Table:
+    table = Table(title="植入的错误与规则查出的问题", title_justify="left")
+    for title in ("主题", "种类"):
+        table.add_column(title)
+    for title in ("植入", "已隔离", "看得见", "查出", "召回率", "精确率"):
+        table.add_column(title, justify="right")
+    table.add_column("规则")
+    for kind in result.kinds:
+        rates = ("—" if rate is None else f"{rate:.3f}" for rate in (kind.recall, result.precision_of(kind)))
+        more = f" 等 {len(kind.rules)} 条" if len(kind.rules) > 2 else ""
+        table.add_row(kind.subject, kind.kind, f"{kind.planted:,}", f"{kind.quarantined:,}", f"{kind.seen:,}", f"{kind.found:,}", *rates, "、".join(kind.rules[:2]) + more)
     return table
