@@ -1,18 +1,33 @@
-"""The door to quality checks: one suite of rules over the masked marts, run by Great Expectations, results stored."""
+"""The door to quality checks: rules evaluated over the masked marts, the ledger of violations, the checks' results."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
+from models.domain.calendar import WorkCalendar, work_calendar
+from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
 from quality.catalogue.loading import load_rules
 from quality.catalogue.model import DIMENSIONS, Rule
-from quality.suite import Expectation, unexpected_rows
+from quality.catalogue.subjects import TABLES
+from quality.engine.evaluation import Limits
+from quality.engine.reading import CASE_TABLES
+from quality.face import compare, expectations_of, expected_counts
+from quality.ledger.checking import Checking, Outcome
+from quality.ledger.partitions import PartitionCheck, check_id
+from quality.ledger.tables import forget_state, is_there, open_ledger
+from quality.suite import unexpected_rows
 
-__all__ = ["CheckResult", "Rule", "check", "load_rules", "write_results"]
+__all__ = ["CheckResult", "Limits", "Rule", "check", "checked_run", "load_rules", "partition_checks", "write_results"]
 
+SPILLED = "20GB"
+"""What a rule may spill to disk before it counts as run away."""
 STAGE = "质量检查"
 _COLUMNS = (
     "run_id VARCHAR NOT NULL, check_name VARCHAR NOT NULL, table_name VARCHAR NOT NULL, dimension VARCHAR NOT NULL, "
@@ -52,31 +67,87 @@ class CheckResult:
     gate: bool
 
 
-def check(masked: Path, run_id: str, rules: Path | None = None, progress: Progress | None = None) -> list[CheckResult]:
-    """Runs every rule over the marts.
+def check(
+    masked: Path, run_id: str, rules: Path | None = None, progress: Progress | None = None, *, as_of: datetime | None = None,
+    zone: str = "Asia/Shanghai", limits: Limits | None = None, left: Mapping[str, pa.Table] | None = None, previous: Path | None = None,
+    calendar: WorkCalendar | None = None, docs: Path | None = None,
+) -> list[CheckResult]:  # fmt: skip
+    """Evaluates the rules over what changed in the marts, keeps the ledger in them, and has Great Expectations count again.
 
     Args:
-        masked: DuckDB file of the masked marts; nothing may write it meanwhile.
+        masked: DuckDB file of the masked marts; nothing else may have it open meanwhile.
         run_id: Run in hand.
         rules: Folder of rule files; the shipped ones when None.
         progress: Receiver of progress, one step a rule; stage :data:`STAGE`.
+        as_of: Instant on which the run stands; that of the cases when None.
+        zone: Zone in which instants become days.
+        limits: What one rule may take.
+        left: Mart of cases → ``source`` and ``case_number`` of its rows that were replaced or deleted since :func:`checked_run`;
+            None when that is not known: rules that look at other rows of a case are then evaluated in full.
+        previous: Published snapshot from which the ledger is taken when the marts have none.
+        calendar: The city's working days; the official ones when None.
+        docs: Folder for the Data Docs, made anew; none are built when None.
+
+    Returns:
+        One result a rule, then one a mart of cases for its partitions.
 
     Raises:
-        YiwangError: YW-QUALITY-001 with file and line when a rule is broken, before any is run;
-            YW-QUALITY-002 when one could not be run.
+        YiwangError: YW-QUALITY-001 with file and line when a rule is broken, before any is run; YW-QUALITY-002 when Great
+            Expectations could not run; YW-QUALITY-004 when its counts are not the ledger's.
     """
-    progress = progress or NoProgress()
-    with duckdb.connect(str(masked), read_only=True, config={"enable_external_access": False}) as connection:
+    progress, limits = progress or NoProgress(), limits or Limits()
+    with _opened(masked, zone, limits) as connection:
         suite = load_rules(rules, connection)
-        checked = {rule.id: _count(connection, rule) for rule in suite}
-    progress.start(STAGE, len(suite))
-    failed: dict[str, int] = {}
-    for name, unexpected in unexpected_rows(masked, [Expectation(r.id, r.table, r.condition) for r in suite]):
-        failed[name] = unexpected
+        progress.start(STAGE, len(suite))
+        open_ledger(connection, previous)
+        as_of = as_of or connection.execute("SELECT coalesce(max(as_of), to_timestamp(0)) FROM marts.fct_case").fetchall()[0][0]
+        outcome = Checking(connection, run_id, as_of, suite, limits, left, calendar or work_calendar()).run()
+        expectations = expectations_of(suite, outcome.evaluated, outcome.failed)
+        expected = expected_counts(connection, expectations)
+        results = _results(connection, run_id, suite, outcome)
+    found: dict[str, int] = {}
+    for name, unexpected in unexpected_rows(masked, expectations, zone, docs, run_id):
+        found[name] = unexpected
         progress.advance(STAGE)
-    results = [_result(run_id, rule, failed[rule.id], checked[rule.id]) for rule in suite]
+    try:
+        compare(expected, found)
+    except YiwangError:
+        with _opened(masked, zone, limits) as connection:
+            forget_state(connection)
+        raise
     progress.finish(STAGE, f"{sum(result.passed for result in results)}/{len(results)} 项通过")
     return results
+
+
+def checked_run(masked: Path) -> str | None:
+    """The run that evaluated the rules last, as far as the marts know; None when none did."""
+    if not masked.is_file():
+        return None
+    with duckdb.connect(str(masked), read_only=True) as connection:
+        if not is_there(connection):
+            return None
+        run: str | None = connection.execute("SELECT max(run_id) FROM marts.quality_partition").fetchall()[0][0]
+    return run
+
+
+def partition_checks() -> dict[str, str]:
+    """Key of a check of partitions → its mart; their results follow those of the rules."""
+    return {check_id(table): table for table in CASE_TABLES}
+
+
+@contextmanager
+def _opened(masked: Path, zone: str, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    spilled = masked.with_name(f"{masked.name}.spilled")
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": True, "memory_limit": limits.memory, "temp_directory": str(spilled), "max_temp_directory_size": SPILLED,
+        "autoinstall_known_extensions": False, "autoload_known_extensions": False, "preserve_insertion_order": False,
+    }  # fmt: skip
+    try:
+        with duckdb.connect(str(masked), config=config) as connection:
+            connection.execute(f"SET TimeZone = '{zone}'")
+            yield connection
+    finally:
+        shutil.rmtree(spilled, ignore_errors=True)
 
 
 def write_results(masked: Path, results: Sequence[CheckResult]) -> None:
@@ -96,20 +167,47 @@ def write_results(masked: Path, results: Sequence[CheckResult]) -> None:
         connection.commit()
 
 
-def _count(connection: duckdb.DuckDBPyConnection, rule: Rule) -> int:
-    return int(connection.execute(rule.checked_sql).fetchall()[0][0])
+def _results(connection: duckdb.DuckDBPyConnection, run_id: str, rules: Sequence[Rule], outcome: Outcome) -> list[CheckResult]:
+    query = "SELECT rule_id, sum(rows_failed)::BIGINT, sum(rows_checked)::BIGINT FROM marts.quality_check GROUP BY 1"
+    counts = {rule: (failed, checked) for rule, failed, checked in connection.execute(query).fetchall()}
+    sampled = {row[0] for row in connection.execute("SELECT rule_id FROM marts.quality_rule WHERE sampled > 1").fetchall()}
+    results = []
+    for rule in rules:
+        failed, checked = counts.get(rule.id, (0, 0))
+        message = _said(rule.title, failed, checked, rule.id in sampled)
+        if reason := outcome.failed.get(rule.id):
+            message = f"{rule.title}：未检查（{reason}）"
+        results.append(
+            CheckResult(
+                run_id, rule.id, rule.table, DIMENSIONS[rule.dimension], rule.severity, not failed and not reason, failed, checked, message,
+                rule.sql, rule.gate,
+            )  # fmt: skip
+        )
+    return results + [_of_partitions(run_id, check) for check in outcome.partitions]
 
 
-def _result(run_id: str, rule: Rule, failed: int, checked: int) -> CheckResult:
-    if failed:
-        message = f"{rule.title}：检查 {checked:,} 行，{failed:,} 行不符（{_share(failed, checked)}）"
-    elif checked:
-        message = f"{rule.title}：检查 {checked:,} 行，没有发现"
-    else:
-        message = f"{rule.title}：没有可检查的行"
+def _of_partitions(run_id: str, check: PartitionCheck) -> CheckResult:
+    failed = len(check.missing) + len(check.unexpected)
+    message = f"{TABLES[check.table].title}的日期分区：应有数据的工作日 {check.expected:,} 个"
+    if check.missing:
+        message += f"，{len(check.missing):,} 个没有数据（{_days(check.missing)}）"
+    if check.unexpected:
+        message += f"，另有 {len(check.unexpected):,} 个晚于数据截止日（{_days(check.unexpected)}）"
     return CheckResult(
-        run_id, rule.id, rule.table, DIMENSIONS[rule.dimension], rule.severity, not failed, failed, checked, message, rule.sql, rule.gate
-    )
+        run_id, check.rule_id, check.table, DIMENSIONS["completeness"], "counts", not failed, failed, check.expected, message if failed else f"{message}，没有缺漏",
+        f"SELECT * FROM marts.quality_check WHERE rule_id = '{check.rule_id}' AND status IN ('missing', 'unexpected')", False,  # noqa: S608 - our own
+    )  # fmt: skip
+
+
+def _days(days: Sequence[date]) -> str:
+    return "、".join(map(str, days[:3])) + (" 等" if len(days) > 3 else "")
+
+
+def _said(title: str, failed: int, checked: int, is_sampled: bool) -> str:
+    if failed:
+        listed = "，问题过多，只列出一部分" if is_sampled else ""
+        return f"{title}：检查 {checked:,} 行，{failed:,} 行不符（{_share(failed, checked)}{listed}）"
+    return f"{title}：检查 {checked:,} 行，没有发现" if checked else f"{title}：没有可检查的行"
 
 
 def _share(failed: int, checked: int) -> str:

@@ -44,7 +44,8 @@ def render(settings: Settings, path: Path, run_id: str) -> str:
     )
     style = files("models.reporting").joinpath("templates", "report.css").read_text(encoding="utf-8")
     figures = report_figures(path, run_id, settings.zone)
+    docs = f"checks/{run_id}/index.html"
     server = f"http://{settings.host}:{settings.port}"
     return environment.get_template("report.html.j2").render(
-        arrange(figures), style=Markup(style), server=server, zone=settings.zone  # noqa: S704 - our own style sheet
+        arrange(figures), docs=docs if (settings.home / "reports" / docs).is_file() else None, style=Markup(style), server=server, zone=settings.zone  # noqa: S704 - our own style sheet
     )

@@ -65,7 +65,7 @@ def partition_of(as_of: datetime, settings: Settings) -> str:
     return key
 
 
-def as_of_of(context: dg.AssetExecutionContext, settings: Settings) -> datetime:
+def as_of_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, settings: Settings) -> datetime:
     """The run's instant: its tag, else the last moment of its partition."""
     tags: Mapping[str, str] = context.run.tags
     if AS_OF_TAG in tags:

@@ -75,7 +75,8 @@ def _logs(tidying: Tidying) -> Iterator[Path]:
 
 
 def _reports(tidying: Tidying) -> Iterator[Path]:
-    for path in (tidying.settings.home / "reports").glob("*.html"):
+    folder = tidying.settings.home / "reports"
+    for path in [*folder.glob("*.html"), *folder.glob("checks/*")]:
         if path.stem in tidying.old_runs and path.stem not in tidying.kept_runs:
             yield path
 

@@ -47,6 +47,7 @@ def tables() -> list[Table]:
             for subject in SUBJECTS if subject not in history.READ_BY_MODELS
         ),
         Table("检查结果", "masked.marts.check_result", "run_id IN (FROM _old_run_id)"),
+        Table("已消除的质量问题", "masked.marts.quality_violation", "healed_run IN (FROM _old_run_id)"),
         Table("未映射列", "ops.unmapped_column", "run_id IN (FROM _old_run_id)"),
         Table("缺失列", "ops.missing_column", "run_id IN (FROM _old_run_id)"),
         # what a source was last seen to bring stays: its freshness is told from it

@@ -21,7 +21,9 @@ from pipelines.warehouse.service import rules_fingerprint
 _BOOKS = {"run_id", "as_of"}
 """Columns that name the run which wrote a row; so do those that begin with an underscore. They are no data."""
 _NO_FIGURES = {"run"}
-"""Marts about the runs themselves; those of the catalogue are too."""
+"""Marts about the runs themselves."""
+_REMEMBERING = ("catalogue_", "quality_", "mart_quality_")
+"""Beginnings of the names of marts that tell of this home and its earlier runs: a past day made again cannot have them."""
 _OF_ONE_RUN = {"check_result"}
 """Marts that keep the rows of earlier runs."""
 
@@ -101,7 +103,7 @@ def mart_digests(connection: duckdb.DuckDBPyConnection, database: str, run_id: s
         "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'marts' ORDER BY table_name, column_index",
         [database],
     ).fetchall():
-        if table not in _NO_FIGURES and not table.startswith("catalogue_") and column not in _BOOKS and not column.startswith("_"):
+        if table not in _NO_FIGURES and not table.startswith(_REMEMBERING) and column not in _BOOKS and not column.startswith("_"):
             tables.setdefault(table, []).append(column)
     return {table: _digest(connection, database, table, columns, run_id) for table, columns in tables.items()}
 

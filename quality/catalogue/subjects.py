@@ -65,7 +65,7 @@ TABLES: dict[str, CheckedTable] = {
     ),
     "dim_department": CheckedTable("department", "部门", ("department_code",), "t.department_code"),
     "dim_region": CheckedTable("region", "区划", ("region_code",)),
-    "bridge_area_region": CheckedTable("area_region", "区域构成", ("area_code", "region_code", "valid_from")),
+    "bridge_area_region": CheckedTable("area_region", "区域构成", ("area_code", "region_code", "valid_from"), source=None),
     "mart_department_day": CheckedTable(
         "department_day", "部门日指标", ("date", "department_code", "measure_code"), "t.department_code", "t.date", source=None
     ),

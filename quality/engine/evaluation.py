@@ -212,6 +212,7 @@ def _list(connection: duckdb.DuckDBPyConnection, table: str, tasks: Sequence[Tas
         """
     )
     source = on.source or "NULL::VARCHAR"
+    first = "coalesce(t._day, DATE '0001-01-01')"  # rows with one key are one violation, of the earliest partition
     for number, rule in enumerate(rules):
         if rule.id not in totals:
             continue
@@ -220,8 +221,8 @@ def _list(connection: duckdb.DuckDBPyConnection, table: str, tasks: Sequence[Tas
         connection.execute(
             f"""
             INSERT INTO found_violation
-            SELECT '{rule.id}', '{table}', {source} AS source, {on.record_key} AS record_key, $field, any_value({value}), any_value(t._department),
-                any_value(t._day), '{rule.severity}', '{rule.dimension}', any_value({rule.message_sql})
+            SELECT '{rule.id}', '{table}', {source} AS source, {on.record_key} AS record_key, $field, arg_min({value}, {first}), arg_min(t._department, {first}),
+                min(t._day), '{rule.severity}', '{rule.dimension}', arg_min({rule.message_sql}, {first})
             FROM failing AS t WHERE t._mask & {1 << number} > 0 AND {chosen}
             GROUP BY ALL
             """,

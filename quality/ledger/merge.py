@@ -58,14 +58,16 @@ def merge_violations(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: 
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE before AS
-        SELECT l.*, l.rowid AS row_id FROM marts.quality_violation AS l
-        WHERE (l.healed_at IS NULL AND {_EVALUATED.format(day="partition_on")})
+        SELECT l.*, l.rowid AS row_id, {_EVALUATED.format(day="partition_on")} AS is_evaluated FROM marts.quality_violation AS l
+        WHERE (l.healed_at IS NULL AND is_evaluated)
             OR EXISTS (SELECT 1 FROM found_violation AS f
                 WHERE f.rule_id = l.rule_id AND f.source IS NOT DISTINCT FROM l.source AND f.record_key = l.record_key)
         """
     )
     connection.execute("DELETE FROM marts.quality_violation WHERE rowid IN (SELECT row_id FROM before)")
-    chosen = ", ".join(f"CASE WHEN f.rule_id IS NULL THEN b.{column} ELSE f.{column} END AS {column}" for column in _KEPT.split(", "))
+    # rows of one key in two partitions are one violation, of the earlier: it stays there when only the later was evaluated
+    is_kept = "f.rule_id IS NULL OR coalesce(NOT b.is_evaluated AND b.healed_at IS NULL AND b.partition_on <= f.partition_on, false)"
+    chosen = ", ".join(f"CASE WHEN {is_kept} THEN b.{column} ELSE f.{column} END AS {column}" for column in _KEPT.split(", "))
     connection.execute(
         f"""
         INSERT INTO marts.quality_violation BY NAME
@@ -86,24 +88,44 @@ def merge_violations(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: 
 
 def merge_counts(connection: duckdb.DuckDBPyConnection, run_id: str, rules: Sequence[Rule], sampled: Mapping[str, int]) -> None:
     """Brings ``marts.quality_check`` and ``marts.mart_quality_department_day`` up to ``found_count``."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE rule_now (rule_id VARCHAR, table_name VARCHAR, subject VARCHAR, dimension VARCHAR, severity VARCHAR, has_source BOOLEAN)")
+    connection.executemany("INSERT INTO rule_now VALUES (?, ?, ?, ?, ?, ?)", [[r.id, r.table, r.subject, r.dimension, r.severity, r.on.source is not None] for r in rules])
     connection.execute(f"DELETE FROM marts.quality_check AS l WHERE {_EVALUATED.format(day='partition_on')}")
     connection.execute(f"DELETE FROM marts.mart_quality_department_day AS l WHERE {_EVALUATED.format(day='date')}")
+    connection.execute("DELETE FROM marts.quality_check WHERE status = 'empty' AND partition_on IS NULL AND rule_id IN (SELECT rule_id FROM in_scope)")
     connection.execute(
         """
         INSERT INTO marts.quality_check
-        SELECT $run, c.rule_id, c.table_name, c.partition_on, c.checked, c.failed, coalesce(v.listed, 0),
+        SELECT $run, c.rule_id, c.table_name, c.partition_on, c.checked, c.failed, 0,
             CASE WHEN c.checked = 0 THEN 'empty' ELSE 'evaluated' END,
             CASE WHEN c.checked = 0 THEN '没有适用的行' WHEN c.failed > 0 AND list_contains($sampled, c.rule_id) THEN '问题过多，只列出一部分，其余只计数' END
         FROM (SELECT rule_id, table_name, partition_on, sum(rows_checked)::BIGINT AS checked, sum(rows_failed)::BIGINT AS failed
             FROM found_count GROUP BY ALL) AS c
-        LEFT JOIN (SELECT rule_id, partition_on, count(*) AS listed FROM found_violation GROUP BY ALL) AS v
-            ON c.rule_id = v.rule_id AND c.partition_on IS NOT DISTINCT FROM v.partition_on
         ORDER BY c.rule_id, c.partition_on
         """,
         {"run": run_id, "sampled": list(sampled)},
     )
-    connection.execute("CREATE OR REPLACE TEMP TABLE rule_now (rule_id VARCHAR, subject VARCHAR, dimension VARCHAR, severity VARCHAR, has_source BOOLEAN)")
-    connection.executemany("INSERT INTO rule_now VALUES (?, ?, ?, ?, ?)", [[r.id, r.subject, r.dimension, r.severity, r.on.source is not None] for r in rules])
+    connection.execute(
+        """
+        INSERT INTO marts.quality_check
+        SELECT $run, q.rule_id, q.table_name, NULL, 0, 0, 0, 'empty', '数据表没有行' FROM rule_now AS q
+        WHERE q.rule_id IN (SELECT rule_id FROM in_scope) AND q.rule_id NOT IN (SELECT rule_id FROM marts.quality_check)
+        """,
+        {"run": run_id},
+    )
+    connection.execute(
+        """
+        UPDATE marts.quality_check AS c SET rows_listed = l.listed
+        FROM (
+            SELECT k.rule_id, k.partition_on, coalesce(v.listed, 0) AS listed
+            FROM marts.quality_check AS k
+            LEFT JOIN (SELECT rule_id, partition_on, count(*) AS listed FROM marts.quality_violation WHERE healed_at IS NULL GROUP BY ALL) AS v
+                ON k.rule_id = v.rule_id AND k.partition_on IS NOT DISTINCT FROM v.partition_on
+            WHERE k.rows_listed <> coalesce(v.listed, 0)
+        ) AS l
+        WHERE c.rule_id = l.rule_id AND c.partition_on IS NOT DISTINCT FROM l.partition_on
+        """
+    )
     connection.execute(
         """
         INSERT INTO marts.mart_quality_department_day

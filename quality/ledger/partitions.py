@@ -1,12 +1,13 @@
 """Partitions that should be there and are not, and partitions that should not be: days of marts filled by sources.
 
-A working day is expected to have rows where nine in ten of the twenty before it had: a source that speaks once a week misses
-nothing on the other days. Days that are missing do not count among the twenty, so that a long gap is missing to its end.
+A working day is expected to have rows where nine in ten of the twenty before it had, ten rows a day on average: by chance alone
+none would be without, and a source that speaks once a week misses nothing on the other days. Days that are missing do not count among the twenty, so
+that a long gap is missing to its end.
 """
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,6 +20,8 @@ from quality.engine.reading import CASE_TABLES
 BEFORE = 20
 """Working days that tell whether the next is expected; with fewer than half as many none is."""
 SHARE = 0.9
+USUAL = 10
+"""Rows a day on average from which on a day without is missing."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def check_partitions(connection: duckdb.DuckDBPyConnection, tables: Sequence[str
     for table in CASE_TABLES:
         if table not in tables:
             continue
-        days = {row[0] for row in connection.execute("SELECT partition_on FROM now_partition WHERE table_name = ? AND partition_on IS NOT NULL", [table]).fetchall()}
+        query = "SELECT partition_on, row_count FROM now_partition WHERE table_name = ? AND partition_on IS NOT NULL"
+        days = dict(connection.execute(query, [table]).fetchall())
         expected = _expected(days, today, calendar)
         missing = tuple(day for day in expected if day not in days)
         found.append(PartitionCheck(check_id(table), table, len(expected), missing, tuple(sorted(day for day in days if day > today))))
@@ -75,18 +79,18 @@ def note_checks(connection: duckdb.DuckDBPyConnection, run_id: str, checks: Sequ
         connection.executemany("INSERT INTO marts.quality_check VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-def _expected(days: set[date], today: date, calendar: WorkCalendar) -> list[date]:
+def _expected(days: Mapping[date, int], today: date, calendar: WorkCalendar) -> list[date]:
     past = [day for day in days if day < today]
     if not past:
         return []
-    first = bisect_left(calendar.working_days, min(past))
-    working = calendar.working_days[first : bisect_left(calendar.working_days, today)]
-    window: deque[bool] = deque(maxlen=BEFORE)
+    working = calendar.working_days[bisect_left(calendar.working_days, min(past)) : bisect_left(calendar.working_days, today)]
+    window: deque[int] = deque(maxlen=BEFORE)
     expected = []
     for day in working:
-        is_expected = len(window) >= BEFORE / 2 and sum(window) >= SHARE * len(window)
+        is_regular = len(window) >= BEFORE / 2 and sum(map(bool, window)) >= SHARE * len(window)
+        is_expected = is_regular and sum(window) >= USUAL * len(window)
         if is_expected:
             expected.append(day)
         if not is_expected or day in days:
-            window.append(day in days)
+            window.append(days.get(day, 0))
     return expected

@@ -21,7 +21,7 @@ _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def report_router(settings: Settings) -> APIRouter:
-    """``/report``, for principals that may read the warehouse."""
+    """``/report`` and the details of its checks, for principals that may read the warehouse."""
     router = APIRouter(include_in_schema=False, dependencies=[require(WAREHOUSE_READ)])
     path: Path = settings.home / "reports" / "latest.html"
 
@@ -32,6 +32,15 @@ def report_router(settings: Settings) -> APIRouter:
         except FileNotFoundError:
             raise YiwangError("YW-SERVE-009") from None
         return HTMLResponse(text, headers={"content-security-policy": policy_of(text), "cache-control": "no-cache"})
+
+    @router.get("/checks/{page:path}")
+    def show_checks(page: str) -> Response:
+        """A page of the checks' details, to which the report links."""
+        folder = (path.parent / "checks").resolve()
+        target = (folder / page).resolve()
+        if not target.is_relative_to(folder) or target.suffix != ".html" or not target.is_file():
+            raise YiwangError("YW-SERVE-009")
+        return HTMLResponse(target.read_text(encoding="utf-8"), headers={"content-security-policy": policy_of(""), "cache-control": "no-cache"})
 
     return router
 

@@ -109,8 +109,8 @@ def test_the_listing_of_duckdb_is_still_needed(good: Path) -> None:
     """When this fails, Great Expectations answers without the listing: delete quality/duckdb_dialect.py."""
     code = (
         "import sys, quality.duckdb_dialect as d; d.keep_connection = lambda: None\n"
-        "from pathlib import Path; from quality import suite\n"
-        "sys.stdout.write(str(list(suite._run(Path(sys.argv[1]), [suite.Expectation('rows', 'fct_case', 'true')]))))"
+        "from pathlib import Path; from quality.checkpoint import run; from quality.suite import Expectation\n"
+        "sys.stdout.write(str(list(run(Path(sys.argv[1]), [Expectation('rows', 'fct_case', 'true')], 'UTC', None, 'run'))))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(good)], capture_output=True, text=True, check=False)
     assert "'unexpected'" not in done.stdout

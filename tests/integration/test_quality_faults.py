@@ -1,0 +1,174 @@
+"""What the engine does with rules and marts that are not as they should be: defined, told, and never taken for good."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from models.domain.calendar import work_calendar
+from quality.catalogue.model import Rule
+from quality.engine.evaluation import Limits
+from quality.ledger.checking import Checking, Outcome
+from quality.ledger.partitions import check_partitions
+from quality.ledger.tables import open_ledger
+from tests.support.quality_marts import write_good_marts
+from tests.support.snapshots import AS_OF
+
+_RUNAWAY = "(select count(*) from range(1000000000) as r(i) where sqrt(i + length(t.case_number)) < 0) > 0"
+
+
+def rule(name: str, **values: Any) -> Rule:
+    """A rule of a city's own."""
+    said: dict[str, Any] = {
+        "id": name, "subject": "case", "table": "fct_case", "dimension": "accuracy", "severity": "counts", "standard": "平台设计", "clause": "一",
+        "message": "办件 {case_number} 不合理", "failing": "channel_code = '1'",
+    }  # fmt: skip
+    if set(values) & {"required", "unique", "codes", "format", "length"}:
+        del said["failing"]
+    return Rule.model_validate(said | values)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("marts") / "masked.duckdb"
+    write_good_marts(path)
+    return path
+
+
+@pytest.fixture
+def marts(good: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    shutil.copyfile(good, tmp_path / "masked.duckdb")
+    with duckdb.connect(str(tmp_path / "masked.duckdb"), config={"temp_directory": str(tmp_path / "spilled")}) as connection:
+        connection.execute("SET TimeZone = 'Asia/Shanghai'")
+        yield connection
+
+
+def check(connection: duckdb.DuckDBPyConnection, *rules: Rule, run: str = "run-1", limits: Limits | None = None) -> Outcome:
+    return Checking(connection, run, AS_OF, rules, limits or Limits(), None, work_calendar()).run()
+
+
+def of(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[Any, ...]]:
+    query = "SELECT status, sum(rows_checked)::BIGINT, sum(rows_failed)::BIGINT, sum(rows_listed)::BIGINT FROM marts.quality_check WHERE rule_id = ? GROUP BY 1 ORDER BY 1"
+    return connection.execute(query, [name]).fetchall()
+
+
+@pytest.mark.parametrize("failing", [_RUNAWAY, "exists (select 1 from range(100000) a, range(100000) b where sqrt(a.range + b.range) < 0)"])
+def test_a_runaway_rule_is_stopped_and_the_others_go_on(marts: duckdb.DuckDBPyConnection, failing: str) -> None:
+    fine, runaway = rule("fine"), rule("runaway", failing=failing)
+    outcome = check(marts, fine, runaway, limits=Limits(seconds=1))
+    cases, failing_rows = marts.execute("SELECT count(*), count_if(channel_code = '1') FROM marts.fct_case").fetchall()[0]
+    assert of(marts, "runaway") == [("not_evaluated", 0, 0, 0)] and "时限 1 秒" in outcome.failed["runaway"]
+    assert of(marts, "fine") == [("evaluated", cases, failing_rows, failing_rows)]
+    assert marts.execute("SELECT status, reason FROM marts.quality_rule WHERE rule_id = 'runaway'").fetchall() == [("not_evaluated", outcome.failed["runaway"])]
+
+
+def test_a_rule_that_was_not_evaluated_heals_nothing_and_is_tried_again(marts: duckdb.DuckDBPyConnection) -> None:
+    check(marts, rule("odd"))
+    known = of(marts, "odd")[0][3]
+    broken = rule("odd", failing="channel_code = '1' or error('on purpose') is null")
+    assert "on purpose" in check(marts, broken, run="run-2").failed["odd"]
+    assert of(marts, "odd") == [("not_evaluated", 0, 0, 0)]
+    assert marts.execute("SELECT count(*) FROM marts.quality_violation WHERE healed_at IS NULL").fetchall() == [(known,)]
+    assert marts.execute("SELECT count(*) FROM marts.mart_quality_department_day WHERE rule_id = 'odd'").fetchall() == [(0,)]
+    assert check(marts, rule("odd"), run="run-3").evaluated == {"odd": None}
+    assert of(marts, "odd")[0][3] == known
+
+
+def test_too_much_memory_is_a_limit_too(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute("SET memory_limit = '60MB'; SET max_temp_directory_size = '0MB'")
+    outcome = check(marts, rule("fine"), rule("wide", failing="(select len(list(i::VARCHAR || repeat('x', 200))) from range(3000000) as r(i)) < 0"))
+    assert set(outcome.failed) == {"wide"} and of(marts, "fine")[0][0] == "evaluated"
+
+
+def test_a_mart_that_is_missing(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute("DROP TABLE marts.fct_review")
+    own = rule("of_reviews", subject="review", table="fct_review", message="评价不合理", failing="is_bad")
+    outcome = check(marts, rule("fine"), own, rule("reads_it", failing="case_number in (select case_number from marts.fct_review)"))
+    assert set(outcome.failed) == {"of_reviews", "reads_it"} and all("fct_review" in reason for reason in outcome.failed.values())
+    assert [of(marts, name)[0][0] for name in ("fine", "of_reviews", "reads_it")] == ["evaluated", "missing", "missing"]
+
+
+def test_a_mart_without_rows_is_not_good(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute("DELETE FROM marts.fct_review")
+    own = rule("of_reviews", subject="review", table="fct_review", message="评价不合理", failing="is_bad")
+    check(marts, own)
+    assert of(marts, "of_reviews") == [("empty", 0, 0, 0)]
+
+
+def test_a_column_of_nulls(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute("UPDATE marts.fct_case SET channel_code = NULL")
+    rows = marts.execute("SELECT count(*) FROM marts.fct_case").fetchall()[0][0]
+    check(
+        marts, rule("needed", required=["channel_code"]), rule("known", codes={"channel_code": "L.channel"}), rule("shaped", format={"channel_code": "[0-9]"}),
+        rule("where_there", applies="channel_code is not null"),
+    )  # fmt: skip
+    assert of(marts, "needed") == [("evaluated", rows, rows, rows)]
+    assert of(marts, "known") == of(marts, "shaped") == [("evaluated", rows, 0, 0)]
+    assert [(status, checked) for status, checked, *_ in of(marts, "where_there")] == [("empty", 0)]
+    assert marts.execute("SELECT any_value(value), any_value(field) FROM marts.quality_violation WHERE rule_id = 'needed'").fetchall() == [(None, "channel_code")]
+
+
+def test_of_very_many_violations_an_even_sample_is_listed(marts: duckdb.DuckDBPyConnection) -> None:
+    limits = Limits(listed=100)
+    many = rule("many", failing="true", field="channel_code")
+    check(marts, many, limits=limits)
+    cases = marts.execute("SELECT count(*) FROM marts.fct_case").fetchall()[0][0]
+    [(status, checked, failed, listed)] = of(marts, "many")
+    assert (status, checked, failed) == ("evaluated", cases, cases) and 50 < listed < 150
+    share = marts.execute("SELECT sampled FROM marts.quality_rule").fetchall()[0][0]
+    assert share >= cases / 100 and marts.execute("SELECT count(*) FROM marts.quality_check WHERE reason LIKE '%只列出一部分%'").fetchall()[0][0] > 0
+    first = marts.execute("SELECT record_key FROM marts.quality_violation ORDER BY 1").fetchall()
+    check(marts, many, run="run-2", limits=limits)
+    assert marts.execute("SELECT record_key FROM marts.quality_violation WHERE healed_at IS NULL ORDER BY 1").fetchall() == first
+    marts.execute("DELETE FROM marts.fct_case WHERE case_number NOT IN (SELECT case_number FROM marts.fct_case ORDER BY hash(case_number) LIMIT 90)")
+    check(marts, many, run="run-3", limits=limits)
+    assert of(marts, "many") == [("evaluated", 90, 90, 90)]
+
+
+@pytest.mark.slow
+def test_ten_million_violations_of_one_rule(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute(
+        "CREATE OR REPLACE TABLE marts.fct_review AS SELECT * REPLACE ('r' || i AS review_id, DATE '2026-01-01' + (i % 100)::INTEGER AS reviewed_on) "
+        "FROM (FROM marts.fct_review LIMIT 1), range(10000000) AS r(i)"
+    )
+    own = rule("many", subject="review", table="fct_review", message="评价 {review_id} 不合理", failing="review_id <> ''")
+    marts.execute("SET memory_limit = '2GB'")
+    outcome = check(marts, own)
+    [(status, checked, failed, listed)] = of(marts, "many")
+    assert not outcome.failed and (status, checked, failed) == ("evaluated", 10**7, 10**7) and 50_000 < listed <= 100_000 * 1.1
+    assert marts.execute("SELECT sampled FROM marts.quality_rule").fetchall() == [(128,)]
+
+
+def test_a_rule_that_is_gone_closes_its_violations(marts: duckdb.DuckDBPyConnection) -> None:
+    check(marts, rule("fine"), rule("gone"))
+    check(marts, rule("fine"), run="run-2")
+    counts = dict(marts.execute("SELECT rule_id, count(*) FILTER (healed_at IS NULL) FROM marts.quality_violation GROUP BY 1").fetchall())
+    assert counts["gone"] == 0 < counts["fine"] and of(marts, "gone") == []
+
+
+def test_missing_and_unexpected_partitions(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute(
+        "CREATE OR REPLACE TABLE marts.fct_case AS SELECT * REPLACE (case_number || d AS case_number, d::DATE AS received_on) "
+        "FROM (FROM marts.fct_case LIMIT 12), range(DATE '2026-01-05', DATE '2026-07-03', INTERVAL 1 DAY) AS r(d) "
+        "WHERE d NOT BETWEEN DATE '2026-05-11' AND DATE '2026-05-24' AND d::DATE <> DATE '2026-07-01' AND NOT (isodow(d) > 5 AND d < DATE '2026-06-30')"
+    )
+    outcome = check(marts, rule("fine"))
+    [found] = [one for one in outcome.partitions if one.table == "fct_case"]
+    assert [str(day) for day in found.missing if day.month == 5 and day.day >= 11] == [
+        "2026-05-11", "2026-05-12", "2026-05-13", "2026-05-14", "2026-05-15", "2026-05-18", "2026-05-19", "2026-05-20", "2026-05-21", "2026-05-22",
+    ]  # fmt: skip
+    assert [str(day) for day in found.unexpected] == ["2026-07-02"]  # the first of July is the day after as_of, without rows
+    rows = marts.execute("SELECT status, count(*) FROM marts.quality_check WHERE rule_id = 'case_partitions' AND partition_on IS NOT NULL GROUP BY 1").fetchall()
+    assert dict(rows) == {"missing": len(found.missing), "unexpected": 1}
+
+
+def test_a_source_that_speaks_once_a_week_misses_nothing() -> None:
+    with duckdb.connect() as connection:
+        open_ledger(connection)
+        connection.execute("CREATE TEMP TABLE now_partition (table_name VARCHAR, partition_on DATE, row_count BIGINT, newest BIGINT, content VARCHAR)")
+        connection.execute("INSERT INTO now_partition SELECT 'fct_case', DATE '2026-01-05' + (7 * i)::INTEGER, 500, 1, NULL FROM range(20) AS r(i)")
+        [found] = check_partitions(connection, ["fct_case"], AS_OF.date(), work_calendar())
+    assert (found.expected, found.missing, found.unexpected) == (0, (), ())
