@@ -23,14 +23,16 @@ MIX = {"case": 0.35, "events": 0.10, "party": 0.05, "tasks": 0.18, "cases": 0.12
 """Share of each kind of request: half single reads, three tenths lists, a fifth writes."""
 ROLES = ("clerk", "handler", "reviewer", "approver", "issuer")
 LIFE = ("submit", "pass", "accept", "handle", "review", "grant", "issue", "deliver")
+_HANDS = {"review": 1, "grant": 2}
+"""Action → which of a unit's systems takes it: review and decision stand apart from handling; all else is the first one's."""
 _UNITS = 20
 
 
 @dataclass
 class Desk:
-    """A unit's system: its key, cases to look at, what it may apply for, cases under way with their next step."""
+    """A unit's systems: their keys, cases to look at, what they may apply for, cases under way with their next step."""
 
-    header: str
+    headers: list[str]
     cases: list[UUID]
     matters: list[str]
     under_way: deque[tuple[str, int]] = field(default_factory=deque)
@@ -80,17 +82,17 @@ class Town:
                 desk.under_way.append((made["id"], 0))
             return status
         case_id, done = desk.under_way.popleft()
-        status, _ = await self._post(desk, f"/api/v1/cases/{case_id}/actions", {"action": LIFE[done]})
+        status, _ = await self._post(desk, f"/api/v1/cases/{case_id}/actions", {"action": LIFE[done]}, _HANDS.get(LIFE[done], 0))
         if status == 200 and done + 1 < len(LIFE):
             desk.under_way.append((case_id, done + 1))
         return status
 
     async def _get(self, desk: Desk, path: str) -> int:
-        answer = await self.connections.ask("GET", path, desk.header)
+        answer = await self.connections.ask("GET", path, desk.headers[0])
         return self._noted(answer.status, answer.body)
 
-    async def _post(self, desk: Desk, path: str, body: Mapping[str, object]) -> tuple[int, dict[str, str]]:
-        header = f"{desk.header}idempotency-key: load-{self._run}-{next(self._keys)}\r\n"
+    async def _post(self, desk: Desk, path: str, body: Mapping[str, object], hand: int = 0) -> tuple[int, dict[str, str]]:
+        header = f"{desk.headers[hand]}idempotency-key: load-{self._run}-{next(self._keys)}\r\n"
         answer = await self.connections.ask("POST", path, header, json.dumps(body).encode())
         return self._noted(answer.status, answer.body), json.loads(answer.body) if answer.status in (200, 201) else {}
 
@@ -119,6 +121,6 @@ def settle_in(settings: Settings, port: int, connections: int) -> Town:
             current = sa.select(MatterVersion.code).where(MatterVersion.unit_code == unit, MatterVersion.effective_to.is_(None))
             desks.append((unit, cases, list(session.scalars(current.limit(100)))))
     with work(database, Actor("bench", frozenset()), at) as now:
-        made = [Desk(f"authorization: Bearer {_key(now, unit)}\r\n", cases, matters) for unit, cases, matters in desks if cases and matters]
+        made = [Desk([f"authorization: Bearer {_key(now, unit)}\r\n" for _ in range(3)], cases, matters) for unit, cases, matters in desks if cases and matters]
     database.close()
     return Town(made, parties, Connections(port, connections))

@@ -37,7 +37,7 @@ def own_server() -> Iterator[Server]:
 
 def away(own_server: Server, tmp_path: Path, seconds: float) -> None:
     settings = Settings(home=tmp_path, database_url=SecretStr(own_server.url_of(own_server.create())))
-    headers, _ = prepared(settings)
+    [headers, *_], _ = prepared(settings)
     at = port()
     with serving(settings, at), httpx.Client(base_url=f"http://127.0.0.1:{at}", timeout=20) as asking:
         assert asking.get("/api/v1/cases", headers=headers).status_code == 200

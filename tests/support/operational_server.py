@@ -26,6 +26,8 @@ from tests.support.operational_api import MATTER, ROLES, SETTER_UP, set_up
 
 YIWANG = str(Path(sys.executable).with_name("yiwang"))
 LIFE = ("submit", "pass", "accept", "handle", "review", "grant", "issue", "deliver")
+_HANDS = {"review": 1, "grant": 2}
+"""Action → which of the systems takes it: review and decision stand apart from handling; all else is the first one's."""
 
 
 def environment(settings: Settings, **more: str) -> dict[str, str]:
@@ -34,16 +36,17 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
     return os.environ | url | {"YIWANG_HOME": str(settings.home)} | more
 
 
-def prepared(settings: Settings) -> tuple[dict[str, str], str]:
-    """A store with an organisation and a matter; headers of a system that holds all roles, and a party."""
+def prepared(settings: Settings) -> tuple[list[dict[str, str]], str]:
+    """A store with an organisation and a matter; headers of three systems that hold all roles, and a party."""
     database, crypto, at = Database(settings), provider(settings), datetime.now(UTC)
     upgrade(database)
     with work(database, SETTER_UP, at) as now:
         set_up(now, crypto)
-        secret = system_key(now, "all", [Grant(role, "B01") for role in ROLES], at + timedelta(days=1), "B01")
+        grants = [Grant(role, "B01") for role in ROLES]
+        secrets = [system_key(now, f"all {number}", grants, at + timedelta(days=1), "B01") for number in range(3)]
         party = register(now, crypto, "person", "甲某", "111", "11010519491231002X").id
     database.close()
-    return {"authorization": f"Bearer {secret}"}, str(party)
+    return [{"authorization": f"Bearer {secret}"} for secret in secrets], str(party)
 
 
 @contextmanager
@@ -82,7 +85,7 @@ class Client:
     """
 
     port: int
-    headers: dict[str, str]
+    headers: list[dict[str, str]]
     party: str
     number: int
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
@@ -99,14 +102,14 @@ class Client:
                     continue
                 done = self.acknowledged.setdefault(made["id"], [])
                 for action in LIFE:
-                    if self.over.is_set() or self._sure(asking, f"/api/v1/cases/{made['id']}/actions", {"action": action}) is None:
+                    if self.over.is_set() or self._sure(asking, f"/api/v1/cases/{made['id']}/actions", {"action": action}, _HANDS.get(action, 0)) is None:
                         break
                     done.append(action)
 
-    def _sure(self, asking: httpx.Client, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    def _sure(self, asking: httpx.Client, path: str, body: dict[str, Any], hand: int = 0) -> dict[str, Any] | None:
         """The same request with the same key until it is answered; None where it was refused, or all is over."""
         self._count += 1
-        headers = self.headers | {"idempotency-key": f"client-{self.number}-{self._count:06d}"}
+        headers = self.headers[hand] | {"idempotency-key": f"client-{self.number}-{self._count:06d}"}
         while not self.over.is_set():
             try:
                 answer = asking.post(path, json=body, headers=headers)
