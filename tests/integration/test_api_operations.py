@@ -86,7 +86,8 @@ def test_the_same_request_twice_is_done_once(town: City, database: Database) -> 
     assert town.client.post("/api/v1/cases", json=body | {"form": {"a": "2"}}, headers=headers).json()["code"] == "YW-CORE-005"
     with database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(CaseFile)) == 1
-        assert "11010519491231002X" not in str(session.scalars(sa.select(Idempotency.answer)).all())
+        kept = session.scalars(sa.select(Idempotency.answer)).all()
+        assert kept and not any("case_number" in each for each in kept), "an answer may name somebody"
 
 
 def test_of_two_approvers_at_once_one_decides(town: City) -> None:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
+from models.core.crypto.types import CryptoProvider, Place
 from models.domain.errors import YiwangError
 from models.domain.ids import uuid7
 from models.store.operational.database import Database
@@ -78,22 +79,25 @@ class Work:
             )
         )  # fmt: skip
 
-    def answered(self, key: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    def answered(self, crypto: CryptoProvider, key: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """What the same request with this key was answered, None when it is new.
 
         Raises:
             YiwangError: YW-CORE-005 where the key was used for another request.
         """
-        known = self.session.get(Idempotency, (self.actor.name, key))
+        known = self.session.get(Idempotency, _named(self.actor, key))
         if known is None:
             return None
         if known.request_digest != _digest(request):
             raise YiwangError("YW-CORE-005", key=key)
-        return known.answer
+        answer: dict[str, Any] = json.loads(crypto.decrypt(known.answer, _place(known.id)))
+        return answer
 
-    def answer(self, key: str, request: Mapping[str, Any], answer: dict[str, Any]) -> None:
-        """Keep the answer to a request; of two at once the second fails and reads the first's."""
-        self.session.add(Idempotency(actor=self.actor.name, key=key, request_digest=_digest(request), answer=answer, created_at=self.at))
+    def answer(self, crypto: CryptoProvider, key: str, request: Mapping[str, Any], answer: dict[str, Any]) -> None:
+        """Keep the answer to a request, encrypted; of two at once the second fails and reads the first's."""
+        name = _named(self.actor, key)
+        kept = crypto.encrypt(json.dumps(answer, ensure_ascii=False), _place(name))
+        self.session.add(Idempotency(id=name, request_digest=_digest(request), answer=kept, created_at=self.at))
         self.session.flush()
 
     def _transaction(self) -> Any:
@@ -122,11 +126,18 @@ def prune_answers(database: Database, before: datetime, limit: int = 10_000) -> 
     Returns:
         Number of answers forgotten; call again while it equals ``limit``. A day's answers at once would hold up every writer.
     """
-    key = sa.tuple_(Idempotency.actor, Idempotency.key)
-    old = sa.select(Idempotency.actor, Idempotency.key).where(Idempotency.created_at < before).order_by(Idempotency.created_at).limit(limit)
+    old = sa.select(Idempotency.id).where(Idempotency.created_at < before).order_by(Idempotency.created_at).limit(limit)
     with database.write() as session:
-        removing = sa.delete(Idempotency).where(key.in_(old)).execution_options(synchronize_session=False)
+        removing = sa.delete(Idempotency).where(Idempotency.id.in_(old)).execution_options(synchronize_session=False)
         return int(getattr(session.execute(removing), "rowcount", 0))
+
+
+def _named(actor: Actor, key: str) -> UUID:
+    return UUID(bytes=hashlib.sha256(f"{actor.name}\n{key}".encode()).digest()[:16])
+
+
+def _place(name: UUID) -> Place:
+    return Place(Idempotency.__tablename__, "answer", name)
 
 
 def _digest(request: Mapping[str, Any]) -> str:

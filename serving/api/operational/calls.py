@@ -25,7 +25,6 @@ from models.domain.documents import checked
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.operational.paging import DEFAULT_LIMIT, MOST_LIMIT, Page, Paging
-from models.store.operational.tables import Idempotency
 from serving.problems import MEDIA_TYPE, Problem
 
 PREFIX = "/api/v1"
@@ -159,13 +158,13 @@ class Call:
         request = {"method": self.request.method, "path": self.request.url.path, "body": self._digest(body)}
         try:
             with self._work() as now:
-                if (known := now.answered(key, request)) is None:
+                if (known := now.answered(self.crypto, key, request)) is None:
                     made = do(now)
                     now.session.flush()
                     known = {"status": status, "headers": _headers(made), "body": made.model_dump(mode="json")}
                     if location is not None:
                         known["headers"]["location"] = location(made)
-                    now.answer(key, request, known if shown_once is None else known | {"body": known["body"] | {shown_once: None}})
+                    now.answer(self.crypto, key, request, known if shown_once is None else known | {"body": known["body"] | {shown_once: None}})
         except YiwangError as error:
             if error.code != "YW-STORE-010" or (first := self._answered_meanwhile(key, request)) is None:
                 raise self._said(error) from error
@@ -235,7 +234,8 @@ class Call:
 
     def _answered_meanwhile(self, key: str, request: dict[str, Any]) -> dict[str, Any] | None:
         with self._work() as now:
-            return now.answered(key, request) if now.session.get(Idempotency, (self.principal.name, key)) is not None else None
+            first: dict[str, Any] | None = now.answered(self.crypto, key, request)
+            return first
 
 
 def permitted(permission: str) -> Any:

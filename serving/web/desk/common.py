@@ -76,12 +76,12 @@ class Visit:
         request = {"method": "POST", "path": self.request.url.path, "body": self.operations.crypto.digest("request", hashlib.sha256(content).hexdigest())}
         with self._work() as now:
             try:
-                known = now.answered(f"form {key}", request)
+                known = now.answered(self.operations.crypto, f"form {key}", request)
             except YiwangError as error:
                 raise YiwangError("YW-SERVE-013") from error
             if known is None:
                 known = {"location": do(now)}
-                now.answer(f"form {key}", request, known)
+                now.answer(self.operations.crypto, f"form {key}", request, known)
         return str(known["location"])
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:

@@ -7,7 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.store.operational.tables.base import Base
+from models.store.operational.tables.base import SECRET, Base
 from models.store.operational.types import Position
 
 
@@ -41,14 +41,15 @@ class Consumer(Base):
 
 
 class Idempotency(Base):
-    """What a POST with this key answered, so that the same one again changes nothing."""
+    """What a POST was answered, so that the same one again changes nothing; an answer may name somebody."""
 
     __tablename__ = "idempotency"
 
-    actor: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """Made of who asked and the key."""
     request_digest: Mapped[str]
-    answer: Mapped[dict[str, Any]]
+    answer: Mapped[str] = mapped_column(info=SECRET)
+    """JSON, encrypted."""
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
