@@ -22,7 +22,7 @@ INSERT INTO marts.dim_matter_version BY NAME SELECT *, effective_from AS valid_f
 UPDATE marts.fct_case AS t SET is_end_before_start = false, is_matter_known = true, is_matter_in_force = true, applicant_id_is_valid = true,
     contact_id_is_valid = true, accepted_at = received_at, applied_at = received_at, correction_count = least(correction_count, 1),
     matter_code = (SELECT min(m.matter_code) FROM marts.dim_matter AS m WHERE m.department_code = t.department_code), matter_version = '2024.1',
-    case_kind_code = '2', is_department_stated = true, outcome_code = CASE WHEN is_completed THEN 'granted' END, is_deemed_accepted = false,
+    case_kind_code = '2', is_department_stated = true, outcome_code = CASE WHEN is_completed THEN 'granted' END, is_tolerance = false, is_deemed_accepted = false,
     is_told_once_in_time = CASE WHEN correction_count > 0 THEN true END, reported_at = completed_at + INTERVAL 1 HOUR,
     is_certificate_due = is_completed AND case_number IN (SELECT case_number FROM marts.fct_certificate), applicant_id_digest = sha256(case_number);
 UPDATE marts.fct_case SET names_certificate = is_certificate_due, current_department_code = department_code, window_code = CASE WHEN channel_code = '1' THEN 'W001' END;
@@ -110,6 +110,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "matter_limit_unit_missing": (_matter('promised_limit_unit = NULL'), 1),
     "matter_materials_missing": (_set('dim_matter', 'material_count = 0, materials = NULL', "type_code = '01'"), 1),
     "matter_promise_over_statutory": (_matter('promised_limit = 21'), 1),
+    "matter_promise_over_statutory_in_days": (_matter("promised_limit = 20, promised_limit_unit = 'wd', statutory_limit_unit = 'cd'"), 1),
     "matter_limit_negative": (_matter('promised_limit = -1'), 1),
     "matter_promise_zero": (_matter('promised_limit = 0'), 1),
     "matter_code_without_basic": (_matter("matter_code = '1143010400000000094370000000001', basic_code = '370000000002'"), 1),
@@ -238,6 +239,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "case_terminated_without_step": (_case("outcome_code = 'terminated'"), 1),
     "case_granted_after_refusal": (_event("activity_code = 'refused'", "activity_code = 'handled' AND (SELECT is_completed FROM marts.fct_case AS c WHERE c.case_number = t.case_number)"), 1),
     "case_granted_without_acceptance": (_event("activity_code = 'handled'", "activity_code = 'accepted' AND (SELECT is_completed FROM marts.fct_case AS c WHERE c.case_number = t.case_number)"), 1),
+    "case_tolerance_not_supplied": (_case("is_tolerance = true", "outcome_code = 'granted' AND NOT is_tolerance"), 1),
     "case_online_with_window_steps": (_event("activity_code = 'queued'", "sequence = 1 AND (SELECT channel_code FROM marts.fct_case AS c WHERE c.case_number = t.case_number) = '2'"), 1),
     "case_window_with_online_steps": (_event("activity_code = 'pre_review_returned'", "sequence = 2 AND (SELECT channel_code FROM marts.fct_case AS c WHERE c.case_number = t.case_number) = '1'"), 1),
     "event_waiting_after_completion": (_event("step_state_code = '1'", "activity_code = 'approved' AND (SELECT is_completed FROM marts.fct_case AS c WHERE c.case_number = t.case_number)"), 1),
