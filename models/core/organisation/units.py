@@ -230,6 +230,12 @@ def unit_for(session: Session, matter_code: str, region_codes: list[str], day: d
     return found.unit_code if found else None
 
 
+def names(session: Session, limit: int = 2_000) -> dict[str, str]:
+    """Code → name of units in use, for people to choose from; one query."""
+    rows = session.execute(sa.select(Unit.code, Unit.name).where(Unit.deleted_at.is_(None)).order_by(Unit.code).limit(limit))
+    return {code: name for code, name in rows}
+
+
 def _seen(now: Work, access: Access, code: str, version: int) -> Unit:
     unit = get(now.session, access, code, is_locked=True)  # nobody joins it meanwhile (``in_use``)
     if unit.version != version:

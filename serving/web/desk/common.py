@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 import orjson
@@ -12,6 +13,7 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
+from models.core.organisation.units import names
 from models.core.policy.service import Access, Principal, policy
 from models.core.work.operations import Operations
 from models.core.work.service import Actor, Work, work
@@ -43,6 +45,14 @@ class Visit:
     def principal(self) -> Principal:
         """Who."""
         return self.access.principal
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """Code → name of the units in use, for those who may read them; one query a request."""
+        if not self.principal.may("organisation:read"):
+            return {}
+        with self.operations.database.read() as session:
+            return names(session)
 
     @property
     def today(self) -> date:
@@ -87,7 +97,7 @@ class Visit:
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page with the menu of what the caller may see, and a key for its forms."""
         menu = [(address, title) for address, title, permission in MENU if self.principal.may(permission)]
-        return staff_page(self.request, self.templates, f"desk/{template}", status, here="desk", snapshot=None, menu=menu, key=secrets.token_urlsafe(16), **values)
+        return staff_page(self.request, self.templates, f"desk/{template}", status, here="desk", snapshot=None, menu=menu, units=self.units, key=secrets.token_urlsafe(16), **values)
 
     def _work(self) -> Any:
         roles = frozenset(grant.role for grant in self.principal.grants)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from models.core.access import service as access
 from models.core.audit import reading
+from models.core.audit.titles import ACTIONS
 from models.core.policy.service import Grant
 from models.core.webhooks import service as webhooks
 from models.core.work.service import Work
@@ -30,7 +31,7 @@ AREAS: dict[str, Area] = {
         "系统密钥", "key:read", lambda here, session, paging, v: access.keys(session, paging),
         (("系统", column("name")), ("角色", lambda here, row: "、".join(row.grants)), ("到期", column("expires_at")), ("确认", column("confirmed_at")), ("吊销", column("revoked_at"))), text("id"), (),
         (Form("create", "签发密钥", "key:edit", _issue,
-              (Field("name", "给哪个系统"), Field("role", "角色", "choice", roles), Field("unit_code", "机构代码（全部不填）", is_needed=False), Field("expires_on", "到期日", "date"))),),
+              (Field("name", "给哪个系统"), Field("role", "角色", "choice", roles), Field("unit_code", "机构（全部不填）", "unit", is_needed=False), Field("expires_on", "到期日", "date"))),),
         (Form("confirm", "确认", "key:confirm", lambda here, now, v: nothing(access.confirm_key(now, UUID(v["id"])))),
          Form("revoke", "吊销", "key:edit", lambda here, now, v: nothing(access.revoke_key(now, UUID(v["id"])))),),
     ),
@@ -46,8 +47,8 @@ AREAS: dict[str, Area] = {
     "audit": Area(
         "审计", "audit:read",
         lambda here, now, paging, v: reading.listed(now, paging, actor=v["actor"] or None, target=v["target"] or None, action=v["action"] or None),
-        (("时间", column("at")), ("何人", column("actor")), ("依据", column("authority")), ("做了什么", column("action")), ("对什么", column("target")), ("封存", column("chain_number"))),
+        (("时间", column("at")), ("何人", column("actor")), ("依据", column("authority")), ("做了什么", lambda here, row: ACTIONS.get(row.action, row.action)), ("对什么", column("target")), ("封存", column("chain_number"))),
         text("position"),
-        (Field("actor", "何人", is_needed=False), Field("action", "做了什么", is_needed=False), Field("target", "对什么", is_needed=False)), is_watched=True,
+        (Field("actor", "何人", is_needed=False), Field("action", "做了什么", "choice", lambda: {"": "（不限）"} | ACTIONS, is_needed=False), Field("target", "对什么", is_needed=False)), is_watched=True,
     ),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from models.core.feedback import service as feedback
 from models.core.feedback.reading import State, Wanted, followed, shows_case
 from models.store.operational.paging import Page, Paging
 from serving.web.desk.common import Visit
-from serving.web.desk.keeping.types import REASON, UNIT, Area, Field, Form, Values, nothing
+from serving.web.desk.keeping.types import REASON, UNIT, Area, Field, Form, Values, nothing, unit
 
 LEVELS = {1: "非常满意", 2: "满意", 3: "基本满意", 4: "不满意", 5: "非常不满意"}
 _STATES = {"": "（不限）", "open": "整改中", "overdue": "整改超期", "settled": "已办结"}
@@ -42,7 +42,7 @@ AREAS: dict[str, Area] = {
     "reviews": Area(
         "评价", "feedback:read", _reviews,
         (("办件", lambda here, seen: seen.row.case_number if shows_case(here.access, seen.row) else "（不显示）"), ("满意度", lambda here, seen: LEVELS[seen.row.level]),
-         ("默认", lambda here, seen: "默认" if seen.row.is_default else ""), ("机构", lambda here, seen: seen.row.unit_code), ("时间", lambda here, seen: seen.row.given_at),
+         ("默认", lambda here, seen: "默认" if seen.row.is_default else ""), ("机构", lambda here, seen: unit("unit_code")(here, seen.row)), ("时间", lambda here, seen: seen.row.given_at),
          ("整改", _standing), ("不计入", lambda here, seen: seen.row.excluded_reason)),
         lambda seen: str(seen.row.id),
         (Field("is_bad", "差评", "choice", lambda: {"": "（不限）", "1": "只看差评", "0": "不看差评"}, is_needed=False), UNIT, _STATE), (),
@@ -53,7 +53,7 @@ AREAS: dict[str, Area] = {
     ),
     "complaints": Area(
         "投诉", "feedback:read", _complaints,
-        (("机构", lambda here, seen: seen.row.unit_code), ("内容", lambda here, seen: feedback.text_of(here.operations.crypto, seen.row)), ("时间", lambda here, seen: seen.row.given_at),
+        (("机构", lambda here, seen: unit("unit_code")(here, seen.row)), ("内容", lambda here, seen: feedback.text_of(here.operations.crypto, seen.row)), ("时间", lambda here, seen: seen.row.given_at),
          ("办理", _standing)),
         lambda seen: str(seen.row.id), (UNIT, _STATE),
     ),

@@ -21,7 +21,7 @@ class Field:
     Attributes:
         name: Its name.
         title: What people see.
-        kind: ``text``, ``date``, ``number``, ``url``, ``long``, or ``choice``.
+        kind: ``text``, ``date``, ``number``, ``url``, ``long``, ``choice``, or ``unit``: a unit's code, offered with the names.
         choices: Value → title.
         is_needed: It must be filled in.
     """
@@ -80,12 +80,22 @@ class Area:
 
 
 REASON = Field("reason", "理由")
-UNIT = Field("unit_code", "机构代码", is_needed=False)
+UNIT = Field("unit_code", "机构", "unit", is_needed=False)
 
 
 def column(name: str) -> Callable[[Visit, Any], Any]:
     """The row's own attribute."""
     return lambda here, row: getattr(row, name)
+
+
+def unit(name: str) -> Callable[[Visit, Any], Any]:
+    """The unit whose code the row has, by its name."""
+
+    def shown(here: Visit, row: Any) -> Any:
+        code = getattr(row, name)
+        return f"{here.units[code]}（{code}）" if code in here.units else code
+
+    return shown
 
 
 def text(name: str) -> Callable[[Any], str]:
