@@ -11,8 +11,8 @@ from quality.detection.views import variants
 
 REPEATED = 0.85
 """Share of the rows whose text is frequent, from which on a column has categories."""
-OFTEN = 10
-"""Rows from which on a text is frequent, and how many times as frequent as a slip of it."""
+OFTEN, OFTEN_IN_FEW = 10, 5
+"""Rows from which on a text is frequent, and how many times as frequent as a slip of it; the second in less than a thousand rows."""
 MOST = 20_000
 """Frequent texts against which slips are compared."""
 LONGEST = 60
@@ -34,24 +34,28 @@ def spelling(number: int, column: Column) -> list[Signal]:
 def typos(number: int, column: Column) -> list[Signal]:
     """Rare texts a letter or two from a frequent one.
 
-    Where frequent texts are such neighbours of each other (numbered streets, codes), nearness says nothing.
+    Where frequent texts are such neighbours of each other (numbered streets, codes) nearness says little, unless all that is rare
+    is rare as slips are: once or twice, while a long tail of categories has some of every frequency.
     """
-    frequent = np.flatnonzero((column.counts >= OFTEN) & ~column.is_null)
+    often = OFTEN if column.filled >= 1000 else OFTEN_IN_FEW
+    frequent = np.flatnonzero((column.counts >= often) & ~column.is_null)
     if not 0 < len(frequent) <= MOST or not _has_categories(column):
         return []
     words = {column.text(value): int(value) for value in frequent}
     near = _Neighbours([word for word in words if 3 <= len(word) <= LONGEST])
     crowded = sum(any(other != word for other in near.of(word)) for word in near.words) / max(len(near.words), 1)
+    rare = np.flatnonzero((column.counts < often) & ~column.is_null)
+    tail = min(1.0, 3 * float((column.counts[rare] > 2).mean())) if rare.size else 0.0
     found, meant = np.zeros(len(column.values)), {}
-    for value in np.flatnonzero((column.counts < OFTEN) & ~column.is_null):
+    for value in rare:
         text = column.text(value)
         if not 3 <= len(text) <= LONGEST:
             continue
         for word in near.of(text):
             times = column.counts[words[word]] / column.counts[value]
             digits = [c for c in text if c.isdigit()] != [c for c in word if c.isdigit()]
-            p = (0.95 if len(text) > 4 else 0.85) * (1 - crowded) * (0.6 if digits and any(c.isdigit() for c in word) else 1)
-            if times >= OFTEN and p > found[value]:
+            p = (0.95 if len(text) > 4 else 0.85) * (1 - crowded * tail) * (0.6 if digits and any(c.isdigit() for c in word) else 1)
+            if times >= often and p > found[value]:
                 found[value], meant[int(value)] = p, words[word]
     return [
         about_values(
@@ -68,7 +72,7 @@ def strangers(number: int, column: Column) -> list[Signal]:
     ratio = counts[:-1] / counts[1:]
     at = int(ratio.argmax())
     inside, outside = counts[: at + 1], counts[at + 1 :]
-    few = outside.sum() <= 0.03 * column.filled and outside[0] <= max(3, 0.003 * column.filled)
+    few = outside.sum() <= 0.03 * column.filled and outside[0] <= 2  # slips hardly repeat, rare categories do
     if len(inside) > SMALL_DOMAIN or ratio[at] < OFTEN or inside[-1] < 0.01 * column.filled or not few:
         return []
     found = np.where((column.counts <= outside[0]) & ~column.is_null, 0.8, 0.0)

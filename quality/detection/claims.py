@@ -26,6 +26,8 @@ RARE_AGREEMENT = 0.2
 """Most chance agreement of a column that can be a claim: others agree by habit."""
 LIFT = 0.3
 """Least agreement beyond chance of the claims of one entity."""
+AGREED = 0.85
+"""Agreement beyond chance from which on there is nothing to judge."""
 UNEVEN = 4.0
 """Least variance of the sources' records, in units of what chance makes: sources of one quality are no sources."""
 _APART, _TOGETHER = 20, 5
@@ -65,8 +67,7 @@ def find_claims(views: Sequence[Ints]) -> list[Claims]:
             shared, lift = _lift(views[entity], views[right], by_chance[right])
             if shared >= 0.2 * rows and lift >= LIFT:
                 rising[right] = lift
-        # where everybody agrees dependencies do as well, and see more
-        if len(rising) < 2 or min(rising.values()) >= 0.85:
+        if len(rising) < 2:
             continue
         for source in candidates:
             if source == entity or distinct[source] >= distinct[entity] * 10:
@@ -75,7 +76,8 @@ def find_claims(views: Sequence[Ints]) -> list[Claims]:
                 continue
             # what the source says of every entity alike is its own, no claim
             said = {right: lift for right, lift in rising.items() if right != source and _lift(views[source], views[right], by_chance[right])[1] < lift / 2}
-            if len(said) >= 2:
+            # where everybody agrees dependencies do as well, and see more
+            if len(said) >= 2 and min(said.values()) < AGREED:
                 found.append((sum(said.values()), Claims(source, entity, tuple(said))))
     kept: list[Claims] = []
     for _, claims in sorted(found, key=lambda pair: -pair[0]):

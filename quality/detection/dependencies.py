@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.domain.progress import Progress
 from quality.detection.grouping import Groups, agreement, chance, groups, numbered, sigmoid, some_groups
@@ -17,7 +18,7 @@ from quality.detection.signals import Signal
 from quality.detection.table import Floats, Ints, Table
 
 STAGE = "寻找列间依赖"
-LIFT = 0.8
+LIFT = 0.72
 """Least agreement beyond chance, of what is possible beyond chance."""
 PAIR_LIFT = 0.9
 """As :data:`LIFT`, for two columns together, of which there are many more to try."""
@@ -33,6 +34,7 @@ DETERMINANTS, PAIRS = 6, 3
 _CERTAIN = 6.0
 _PLAUSIBLE_WRONG = 10
 _TIE = 0.7
+_DOUBT = 1.0
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,12 @@ def conflicts(table: Table, views: Sequence[Ints], dependencies: Sequence[Depend
     return _signals(table, views, evidence, wrong, blamed)
 
 
-Evidence = tuple[Dependency, Floats, Floats, Groups]
+Weights = NDArray[np.float32]
+Evidence = tuple[Dependency, Weights, Weights, Groups]
 """A dependency; log-odds that its right cell is wrong; probability that an empty one should not be; the groups."""
 
 
-def _evidence(dependency: Dependency, found: Groups, view: Ints) -> tuple[Floats, Floats, Groups]:
+def _evidence(dependency: Dependency, found: Groups, view: Ints) -> tuple[Weights, Weights, Groups]:
     weight = np.log((1 - dependency.slip) * _PLAUSIBLE_WRONG / dependency.slip)
     counts = np.bincount(view[view >= 0], minlength=1)
     deviates = found.valid & (view != found.first) & (found.first >= 0)
@@ -147,7 +150,8 @@ def _evidence(dependency: Dependency, found: Groups, view: Ints) -> tuple[Floats
     odds = np.where(agrees, -np.clip(lead * weight, 0, _CERTAIN), odds)
     pure = found.first_count / np.maximum(found.size, 1)
     known = (view < 0) & (found.first >= 0) & (pure >= 0.7) & ((found.first_count >= 2) | (dependency.slip < 0.02))
-    return dependency.trust * odds, np.where(known, dependency.trust * pure, 0.0), found
+    weights = dependency.trust * odds, np.where(known, dependency.trust * pure, 0.0)
+    return weights[0].astype(np.float32), weights[1].astype(np.float32), found
 
 
 def _weighed(evidence: Sequence[Evidence], wrong: Sequence[Floats], blamed: Sequence[Floats]) -> list[Floats]:
@@ -164,7 +168,7 @@ def _weighed(evidence: Sequence[Evidence], wrong: Sequence[Floats], blamed: Sequ
         ceiling[right] = np.maximum(ceiling[right], np.maximum(known * trust, np.where(odds > 0, dependency.trust, 0)))
     out = []
     for right, w in enumerate(wrong):
-        p = np.where(contradicted[right] > 0, sigmoid(against[right] - confirm[right]), 0.0)
+        p = np.where(contradicted[right] > 0, sigmoid(against[right] - confirm[right] - _DOUBT), 0.0)
         empty = (contradicted[right] == 0) & (ceiling[right] > 0)
         out.append(np.where(empty, ceiling[right], np.minimum(p, np.maximum(ceiling[right], 0))) if len(w) else w)
     return out
@@ -172,20 +176,21 @@ def _weighed(evidence: Sequence[Evidence], wrong: Sequence[Floats], blamed: Sequ
 
 def _blame(evidence: Sequence[Evidence], wrong: Sequence[Floats], columns: int, rows: int) -> list[Floats]:
     """Left cells that several right cells contradict at once: one slip explains the row better than several."""
-    asked, broken = np.zeros((columns, rows)), np.zeros((columns, rows))
+    asked, broken, confirmed = (np.zeros((columns, rows)) for _ in range(3))
     for dependency, odds, _, found in evidence:
+        confirmed[dependency.right] = np.maximum(confirmed[dependency.right], -odds)
         if len(dependency.left) == 1:
             left = dependency.left[0]
             asked[left] += found.valid & (found.first_count >= 2)
             # a value that is at home nowhere else is a slip of its own: a wrong left cell would have led to one that is
             broken[left] += (odds > 1) & (found.overall > found.same)
-    several = (broken >= 2) & (broken >= 0.6 * asked)
+    several = (broken >= 2) & (broken >= 0.6 * asked) & (confirmed < 2)
     return [np.where(several[column], 0.9, 0.0) for column in range(columns)]
 
 
 def _signals(table: Table, views: Sequence[Ints], evidence: Sequence[Evidence], wrong: Sequence[Floats], blamed: Sequence[Floats]) -> list[Signal]:
     signals = []
-    for right, column in enumerate(table.columns):
+    for right in range(len(table.columns)):
         probability = np.maximum(wrong[right], np.where(blamed[right] > 0, np.maximum(wrong[right], 0.75), 0))
         rows = np.flatnonzero(probability > 0.05)
         if not rows.size:
@@ -202,7 +207,6 @@ def _signals(table: Table, views: Sequence[Ints], evidence: Sequence[Evidence], 
             if (chosen := rows[of]).size:
                 reason = _Reason(table, right, chosen, first, group, [d for d, _, _, _ in evidence], evidence)
                 signals.append(Signal(right, kind, chosen, probability[chosen], reason.reason, reason.suggestion))
-        del column
     return signals
 
 

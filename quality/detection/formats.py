@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from models.domain.identifiers import is_credit_code, is_resident_id
 from quality.detection.signals import Signal, about_values, nothing
-from quality.detection.table import Bools, Column, Shapes, shape_pattern
+from quality.detection.table import Bools, Column, Floats, Shapes, shape_pattern
 
 FREQUENT = 0.05
 """Share of the rows from which on a shape is one that the column is meant to have."""
@@ -81,7 +81,7 @@ def shapes(number: int, column: Column) -> list[Signal]:
         return []
     level, frequent, cover = usual
     weight = np.where(frequent | (level.counts == 0), 0.0, 0.97 if cover >= STRICT else 0.9)
-    found = np.where(column.is_null, 0.0, weight[level.of_value])
+    found = np.where(column.is_null, 0.0, np.maximum(weight[level.of_value], _punctuated(column)))
     sample = column.text(int(np.flatnonzero((level.of_value == int(level.counts.argmax())) & ~column.is_null)[0]))
     return [about_values(number, column, "format", found, lambda text: f"“{text}”的写法少见，本列通常写成“{sample}”这样", lambda value: repaired(column, level, value))]
 
@@ -98,7 +98,8 @@ def dominant(column: Column) -> tuple[Shapes, Bools, float] | None:
         return None
     for level in (column.shapes, column.wide_shapes) if _has_width(column) else (column.wide_shapes,):
         share = level.counts / column.filled
-        frequent = share >= FREQUENT
+        # a shape is rare only where so few rows of it would be unlikely had it the share of a frequent one
+        frequent = share + 1.64 * np.sqrt(share / column.filled) >= FREQUENT
         cover = float(share[frequent].sum())
         names = [level.names[at] for at in np.flatnonzero(frequent)]
         if not 0 < len(names) <= FEW or cover < STRICT or not all(map(_structured, names)):
@@ -108,6 +109,18 @@ def dominant(column: Column) -> tuple[Shapes, Bools, float] | None:
             continue
         return level, frequent, cover
     return None
+
+
+def _punctuated(column: Column) -> Floats:
+    """Probability of texts that have the letters and digits of the usual shape but other marks between: 4416668 for 441-6668."""
+    shapes, bare = column.shapes, [re.sub(r"(?<=\w)[-\s./:_]+(?=\w)|[()]", "", name) for name in column.shapes.names]
+    if column.number_share >= LOOSE and not _is_code(column):  # points and signs of quantities mean something
+        return np.zeros(len(column.values))
+    usual = int(shapes.counts.argmax())
+    if "9" not in bare[usual] or shapes.counts[usual] < LOOSE * column.filled:
+        return np.zeros(len(column.values))
+    other = np.array([name == bare[usual] and at != usual and shapes.counts[at] > 0 for at, name in enumerate(bare)])
+    return np.where(other, 0.9, 0.0)[shapes.of_value]
 
 
 def known_kinds(number: int, column: Column) -> list[Signal]:
@@ -126,7 +139,7 @@ def _moments(column: Column) -> tuple[Shapes, Bools, float] | None:
         return None
     level = column.wide_shapes
     cover = float(level.counts.max()) / column.filled
-    if column.share(_matches(column, MOMENT)) < STRICT or not 0.6 <= cover < 0.95:
+    if column.share(_matches(column, MOMENT)) < STRICT or not 0.6 <= cover < 1:
         return None
     return level, level.counts == level.counts.max(), cover
 
@@ -148,7 +161,7 @@ def strange_characters(number: int, column: Column) -> list[Signal]:
     found = np.zeros(len(values))
     for pattern, p, free in (
         (r"[\x00-\x08\x0b-\x1f\x7f]|�|Ã.|锟斤拷", 0.95, 1.0), (r"^\s+|\s+$", 0.9, 0.05), (r"\S\s{2,}\S", 0.8, 0.02), (r"[0-9]", 0.8, 0.01),
-        (r"[^\p{L}\p{N}\p{M}\p{Z}\p{P}]", 0.75, 0.005), (r"[！-～　]", 0.6, 0.02),
+        (r"[^\p{L}\p{N}\p{M}\p{Z}\p{P}]", 0.75, 0.005), (r"[！-～　]", 0.6, 0.02), (r"[*#@_=+<>{}|~^\\$%\[\]]", 0.8, 0.02),
     ):  # fmt: skip
         marked = np.asarray(pc.match_substring_regex(values, pattern).to_numpy(zero_copy_only=False)) & ~column.is_null
         if 0 < column.share(marked) <= free and (pattern != "[0-9]" or _is_words(column)):

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quality.detection.table import Bools, Floats, Ints
+
+Counts = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,12 @@ class Groups:
     """
 
     valid: Bools
-    size: Ints
-    same: Ints
-    first: Ints
-    first_count: Ints
-    second_count: Ints
-    overall: Ints
+    size: Counts
+    same: Counts
+    first: Counts
+    first_count: Counts
+    second_count: Counts
+    overall: Counts
 
 
 def groups(keys: Ints, values: Ints) -> Groups:
@@ -45,7 +48,8 @@ def groups(keys: Ints, values: Ints) -> Groups:
     overall = np.bincount(values[valid], minlength=spread)
     order = np.lexsort((-overall[pairs % spread], -counts, of_pair))  # the winner of each group comes first
     heads = np.flatnonzero(np.r_[True, np.diff(of_pair[order]) > 0]) if len(order) else np.zeros(0, dtype=np.int64)
-    first, first_count, second_count, size = (np.full(number + 1, fill, dtype=np.int64) for fill in (-1, 0, 0, 0))
+    # 32 bits: a table holds these of every dependency at once
+    first, first_count, second_count, size = (np.full(number + 1, fill, dtype=np.int32) for fill in (-1, 0, 0, 0))
     winners = order[heads]
     at = of_pair[winners]
     first[at], first_count[at] = (pairs % spread)[winners], counts[winners]
@@ -53,9 +57,9 @@ def groups(keys: Ints, values: Ints) -> Groups:
     has_second = (seconds < len(order)) & (of_pair[order[np.minimum(seconds, len(order) - 1)]] == at) if len(order) else seconds > 0
     second_count[at[has_second]] = counts[order[seconds[has_second]]]
     np.add.at(size, of_pair, counts)
-    same = np.zeros(rows, dtype=np.int64)
+    same = np.zeros(rows, dtype=np.int32)
     same[valid] = counts[where]
-    own = np.where(values >= 0, overall[values], 0)
+    own = np.where(values >= 0, overall[values], 0).astype(np.int32)
     return Groups(valid, size[keys], same, first[keys], first_count[keys], second_count[keys], own)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from quality.detection.signals import Signal, nothing
 from quality.detection.table import Bools, Column, Floats, Ints, Table
 
-OFTEN = 0.1
-"""Share of missing cells from which on a column is one that may be left empty."""
+LEAST = 20
+"""Empty cells, and rows of a group, from which on it can be said what explains them."""
 GROUPS = 30
 """Distinct texts of a column that can say where another is left empty by nature."""
 
@@ -56,14 +56,16 @@ def _by_rate(rate: Floats, rows: int) -> Floats:
 def _explained(table: Table, number: int, empty: Bools) -> Floats | None:
     """The probabilities by the texts of the column that explains best where this one is empty; None where none does."""
     best, explained = 0.5, None
+    if empty.sum() < LEAST:
+        return None
     total = empty.mean() * (1 - empty.mean())
     for other, column in enumerate(table.columns):
-        if other == number or not 2 <= len(column.values) <= GROUPS:
+        if other == number or not 2 <= len(column.values) <= min(GROUPS, table.rows // LEAST):
             continue
         size = np.bincount(column.codes, minlength=len(column.values))
         rate = np.bincount(column.codes, empty, minlength=len(column.values)) / np.maximum(size, 1)
         within = float((rate * (1 - rate) * size).sum() / table.rows)
         gain = 1 - within / total
         if gain > best:
-            best, explained = gain, np.where(size >= 20, _by_rate(rate, table.rows), 0.0)[column.codes]
+            best, explained = gain, _by_rate(np.where(size >= LEAST, rate, empty.mean()), table.rows)[column.codes]
     return explained

@@ -11,7 +11,7 @@ FAR = 6.0
 """Robust standard deviations beyond which a number is far, where the column's own tails are no longer than a normal one's."""
 GAP, LONG_GAP = 0.5, 1.0
 """Least gap between the far numbers and the rest, in widths of the rest's side; the second where that side's tail is long."""
-FEW = 0.02
+FEW = 0.05
 """Most rows that can be outliers."""
 _NORMAL_TAIL = 2.33
 _DATE = r"^\s*(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})"
@@ -61,8 +61,12 @@ def _far(values: Floats, counts: Ints, positive: bool = True) -> Bools:
         middle = _quantile(scale, rows, 0.5)
         width = float(np.abs(inside - middle).max()) if inside.size else 0.0
         far[order[out & (np.abs(scale - middle) > (1 + (LONG_GAP if is_long else GAP)) * width)]] = True
-    if positive and 0 < rows[x < 0].sum() <= FEW * rows.sum() and len(x) > 10:
-        far[order[x < 0]] = True
+    negative = x < 0
+    if positive and 0 < rows[negative].sum() <= FEW * rows.sum():
+        # signs turned round are as large as the rest; the low end of a column around zero is small
+        typical = _quantile(x[~negative], rows[~negative], 0.16)
+        if _quantile(np.sort(-x[negative]), rows[negative][np.argsort(-x[negative], kind="stable")], 0.5) >= typical > 0:
+            far[order[negative]] = True
     return far
 
 

@@ -11,8 +11,8 @@ import pyarrow.csv as pa_csv
 from models.domain.errors import YiwangError
 from quality.detection.table import Column, Table
 
-MAX_CELLS = 40_000_000
-"""Cells that a table may have; about three gigabytes of memory where every text differs."""
+MAX_CELLS = 20_000_000
+"""Cells that a table may have: a million rows of twenty columns, for which some gigabytes of memory are needed."""
 _CHUNK = 1 << 20
 _BLOCK = 8 << 20
 _SEPARATORS = (",", "\t", ";", "|")
@@ -76,7 +76,10 @@ def _decodes(path: Path, encoding: str) -> bool:
 
 def _header(path: Path, encoding: str) -> tuple[list[str], str]:
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as file:
-        head = file.read(_CHUNK)
+        try:
+            head = file.read(_CHUNK)
+        except UnicodeError as error:
+            raise _refused(path, f"内容不是 {encoding.upper()} 编码的文本") from error
     if not head.strip():
         raise _refused(path, "文件是空的")
     try:
@@ -115,9 +118,11 @@ def _batches(path: Path, encoding: str, separator: str, names: list[str], max_ce
         )
         for batch in reader:
             cells += batch.num_rows * len(names)
-            if cells > max_cells:
+            if cells > max_cells + len(names):  # the header is read as a row
                 raise _refused(path, f"单元格超过 {max_cells:,} 个，请按时间或区域拆分后分批检查")
             batches.append(batch)
+    except UnicodeError as error:
+        raise _refused(path, f"内容不是 {encoding.upper()} 编码的文本") from error
     except pa.ArrowInvalid as error:
         if ragged:
             row = ragged[0]

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from serving.cli.audit import settings_at
 from models.domain.errors import YiwangError
+from serving.cli.audit import settings_at
 from serving.cli.progress import Bars
 
 if TYPE_CHECKING:
