@@ -1,5 +1,7 @@
 """Due days in the store, the same on SQLite and on PostgreSQL: right in lists without anybody touching the case."""
 
+import uuid
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -7,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from models.core.cases.clocking import clock_anew
 from models.core.cases.service import act, history, load, open_case, publish, settle
@@ -20,9 +23,13 @@ from models.core.processes.service import ROLES, shipped
 from models.core.work.service import Actor, work
 from models.domain.clock import Limits
 from models.domain.errors import YiwangError
+from models.domain.settings import Settings
 from models.store.operational.database import Database
+from models.store.operational.migration import _config, upgrade
 from models.store.operational.paging import Paging
-from models.store.operational.tables import CaseFile, Outbox, Task
+from models.store.operational.tables import Base, CaseFile, Outbox, Task
+from serving.worker.service import Worker
+from tests.support.operational import CRYPTO
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=ZONE)
@@ -246,3 +253,46 @@ def test_promise_and_law_are_told_apart_and_so_is_what_time_will_bring(database:
     late = begin(database, "C2", "submit", "accept", process="renewal", expires_on=date(2026, 3, 20))
     told = seen(late, MONDAY)
     assert (told.expires_on, told.is_renewal_in_time, told.lapse) == (date(2026, 3, 20), False, None)
+
+
+def test_the_worker_counts_anew_and_then_lets_time_do_what_it_brings(database: Database, database_settings: Settings) -> None:
+    case_id, later = begin(database, "C1", "submit", at=YEAR_END), datetime(2027, 1, 20, 9, tzinfo=ZONE)
+    worker = Worker(database_settings, database, CRYPTO, clock=lambda: later)
+    worker.round()
+    assert row(database, case_id).phase == "received", "no calendar says that the fifth day is over"
+    with work(database, ANYBODY, YEAR_END) as now:
+        calendar.publish_year(now, 2027, [date(2027, 1, 1)], [], "国务院办公厅通知")
+    worker.round()
+    assert row(database, case_id).phase == "in_approval" and worker.errors == {}
+
+
+def test_the_running_cases_of_an_older_store_are_counted_when_it_comes_to_this_one(settings_of_store: Settings) -> None:
+    database, config = Database(settings_of_store), _config()
+    with database.write() as session:
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0011")
+    inspected = sa.inspect(database.engine)
+    cases, tasks, versions = (
+        sa.table(mapped.name, *(sa.column(name, mapped.columns[name].type) for name in (each["name"] for each in inspected.get_columns(mapped.name))))
+        for mapped in (Base.metadata.tables[name] for name in ("case_file", "task", "process_version"))
+    )
+    licence, ids = shipped()["licence"], {phase: uuid.uuid4() for phase in ("draft", "in_approval", "closed")}
+    with database.engine.begin() as connection:
+        kept = {"process": "licence", "number": 1, "kind": "public", "body": licence.model_dump(mode="json"), "digest": "d", "published_at": MONDAY}
+        connection.execute(sa.insert(versions), kept)
+        for phase, case_id in ids.items():
+            connection.execute(sa.insert(cases), {
+                "id": case_id, "case_number": phase, "kind": "public", "process": "licence", "process_number": 1, "limits": asdict(LICENCE) | {"expires_on": None, "units": {}},
+                "unit_code": "B01", "phase": phase, "open_steps": ["handling"], "waiting": [], "missing": [], "is_corrected": False, "is_deemed_accepted": False,
+                "is_suspended": False, "is_extended": False, "is_commitment": False, "version": 1, "created_at": MONDAY, "updated_at": MONDAY,
+            })  # fmt: skip
+            closed_at = MONDAY if phase == "closed" else None
+            connection.execute(sa.insert(tasks), {
+                "id": uuid.uuid4(), "case_id": case_id, "step": "handling", "role": "handler", "unit_code": "B01", "opened_at": MONDAY, "due_on": date(2026, 1, 1), "closed_at": closed_at,
+            })  # fmt: skip
+    upgrade(database)
+    with database.read() as session:
+        assert session.scalars(sa.select(CaseFile.case_number).where(CaseFile.calendar_version == 0)).all() == ["in_approval"]
+    assert clock_anew(database, MONDAY) == (1, []) and clock_anew(database, MONDAY).due == 0
+    assert open_task(database, ids["in_approval"])[1] is None, "nothing is recorded of it from which a day would follow"
+    database.close()
