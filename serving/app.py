@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from uvicorn.supervisors import Multiprocess
 
-from models.core.crypto.service import provider
+from models.core.crypto.service import encrypting, provider
 from models.core.work.operations import Operations
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings, get_settings
@@ -144,9 +144,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _operations(settings: Settings) -> Operations:
     """The operational store, its tables brought to this version; not before the server starts, as it makes files and keys in the home."""
-    database = Database(settings)
-    upgrade(database)
-    return Operations(settings, database, provider(settings))
+    database, crypto = Database(settings), provider(settings)
+    upgrade(database, encrypting(crypto))
+    return Operations(settings, database, crypto)
 
 
 def _threads(settings: Settings) -> int:

@@ -37,10 +37,15 @@ _D = "[0-9０-９]"
 _C = "[0-9A-HJ-NPQRTUWXYa-hj-npqrtuwxy]"
 _S = "[-._·•・\u2010-\u2015－．\u00a0\u3000\u200b-\u200f\u2060\ufeff ]{0,2}"
 """What people, and who wants to get past a mask, put between digits."""
-_IN_TEXT = "|".join(
+_OF_PEOPLE = "|".join(
     [
         f"[1-8１-８](?:{_S}{_D}){{5}}{_S}(?:[1１]{_S}[89８９]|[2２]{_S}[0０])(?:{_S}{_D}){{9}}{_S}[0-9０-９XxＸｘ]",  # resident id, however it is spread
         f"[1１]{_S}[3-9３-９](?:{_S}{_D}){{9}}",  # mobile number, likewise
+    ]
+)
+_IN_TEXT = "|".join(
+    [
+        _OF_PEOPLE,
         f"{_D}{{6}}[ -]?{_D}{{8}}[ -]?{_D}{{3}}[0-9０-９XxＸｘ]",  # resident id, also in groups
         f"{_C}{{2}}[0-9]{{6}}{_C}{{10}}",  # credit code
         f"[1１]{_D}{{2}}(?:[ -]?{_D}{{4}}){{2}}",  # mobile number, also in groups
@@ -155,6 +160,11 @@ def mask_phone(value: str) -> str:
 def mask_text(value: str) -> str:
     """Free text in which phone numbers, identifiers and digit runs of seven or more are replaced by ``***``."""
     return re.sub(_IN_TEXT, _IN_TEXT_MASK, value)
+
+
+def mask_people(value: str) -> str:
+    """A number of something (a letter, a deed) in which nothing but numbers that surely are a person's is replaced: its own long numbers stay."""
+    return re.sub(_OF_PEOPLE, _IN_TEXT_MASK, value)
 
 
 def mask_values(value: Any) -> Any:

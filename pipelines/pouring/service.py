@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from models.core.cases.clocking import clock_anew
 from models.core.cases.service import publish
-from models.core.crypto.service import provider
+from models.core.crypto.service import encrypting, provider
 from models.core.crypto.types import CryptoProvider, Place
 from models.core.processes.service import shipped
 from models.core.work.service import Actor, work
@@ -65,7 +65,7 @@ def pour(settings: Settings, *, beside: bool = False, progress: Progress | None 
     if not (folder / "manifest.json").is_file():
         raise YiwangError("YW-POUR-001", detail=f"目录 {settings.home} 中没有样例，请先运行 yiwang sample --errors 0")
     database, crypto = Database(settings), provider(settings)
-    upgrade(database)
+    upgrade(database, encrypting(crypto))
     settings.work.mkdir(parents=True, exist_ok=True)
     with closing(database), duckdb.connect(":memory:", config={"memory_limit": settings.memory_limit, "temp_directory": str(settings.work / "duckdb_tmp")}) as city:
         city.execute("SET TimeZone = 'UTC'")
@@ -75,6 +75,8 @@ def pour(settings: Settings, *, beside: bool = False, progress: Progress | None 
         with work(database, POURER, datetime.now(UTC)) as now:
             for process in shipped().values():
                 publish(now, process)
+            city.execute("CREATE TABLE published (process VARCHAR, number INTEGER)")  # versions that poured cases run on
+            city.executemany("INSERT INTO published VALUES (?, ?)", [(process.process, process.version) for process in shipped().values()])
             now.record("city.poured", "store", sample=str(folder.name))
         rows: dict[str, int] = {}
         for table, query, prepare in (

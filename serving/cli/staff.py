@@ -27,7 +27,7 @@ def add(
     home: Home = None,
 ) -> None:
     """设置首位管理员；该角色已有人担任时拒绝。三个角色须由三个人担任。"""
-    from models.core.crypto.service import provider
+    from models.core.crypto.service import encrypting, provider
     from models.core.organisation.staff import bootstrap
     from models.core.work.service import Actor, work
     from models.store.operational.database import Database
@@ -35,7 +35,7 @@ def add(
 
     with settings_at(home) as settings:
         database = Database(settings)
-        upgrade(database)
+        upgrade(database, encrypting(provider(settings)))
         with work(database, Actor("console", frozenset(), authority="console"), datetime.now(UTC)) as now:
             person = bootstrap(now, provider(settings), account, name, unit, role)
         database.close()

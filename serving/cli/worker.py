@@ -33,7 +33,7 @@ def worker(
     home: Home = None,
 ) -> None:
     """后台程序：封存审计、到期处理、推送、后台任务、日常清理；可以同时运行几个，随时可以停止。"""
-    from models.core.crypto.service import provider
+    from models.core.crypto.service import encrypting, provider
     from models.core.jobs.status import status as figures
     from models.store.operational.database import Database
     from models.store.operational.migration import upgrade
@@ -45,7 +45,7 @@ def worker(
         database = Database(settings)
         while True:
             try:
-                upgrade(database)
+                upgrade(database, encrypting(provider(settings)))
                 break
             except YiwangError as error:
                 if once or status or error.code != "YW-STORE-008":

@@ -64,6 +64,21 @@ def test_what_came_back_masked_is_kept_as_it_was(town: City) -> None:
     }  # fmt: skip
 
 
+def test_no_number_lies_in_clear_wherever_somebody_writes_it(town: City, database: Database) -> None:
+    citizen = town.citizens[0]
+    complaint = {"unit_code": "B01", "text": f"请打 {PHONE}", "letter_number": NUMBER, "tags": [f"证号 {NUMBER}"]}
+    filed = town.post("/api/v1/complaints", citizen, complaint)
+    letter = town.post("/api/v1/complaints", citizen, complaint | {"letter_number": "20260617000123"})
+    terms = {"matters": ["*"], "actions": ["*"], "valid_from": "2026-01-01T00:00:00+08:00", "valid_to": "2099-01-01T00:00:00+08:00", "evidence": f"公证 1234567 号，{NUMBER}"}
+    given = town.post("/api/v1/authorisations", citizen, {"principal_id": str(town.parties[0]), "agent_id": str(town.parties[1])} | terms)
+    party = town.post("/api/v1/parties", town.keys["clerk"], {"kind": "person", "name": "丙某某", "id_type_code": "111", "number": "110101199003070011", "phone": PHONE})
+    assert [answer.status_code for answer in (filed, letter, given, party)] == [201] * 4, (filed.text, given.text, party.text)
+    assert filed.json()["letter_number"] == "***" and filed.json()["tags"] == ["证号 ***"] and letter.json()["letter_number"] == "20260617000123"
+    assert given.json()["evidence"] == "公证 1234567 号，***"
+    lies = stored(database)
+    assert not any(each in lies for each in (NUMBER, PHONE, "110101199003070011", "丙某某", "20260617000123"))
+
+
 def nested(depth: int) -> Any:
     """Lists within one another."""
     found: Any = []

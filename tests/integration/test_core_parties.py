@@ -191,8 +191,8 @@ def test_a_ciphertext_copied_to_another_party_is_refused(database: Database) -> 
 def test_an_agent_may_what_was_authorised_and_while_it_was(database: Database, matter: str, action: str, at: Any, is_commitment: bool, may: bool) -> None:
     firm, agent = add(database, FIRM, "某店"), add(database)
     with work(database, CLERK, AT) as now:
-        plain = authorise(now, firm, agent, ["M1"], ["submit"], AT, AT + 10 * DAY, "授权书 1 号")
-        special = authorise(now, firm, agent, ["M3"], ["*"], AT, AT + DAY, "授权书 2 号", is_special=True)
+        plain = authorise(now, CRYPTO, firm, agent, ["M1"], ["submit"], AT, AT + 10 * DAY, "授权书 1 号")
+        special = authorise(now, CRYPTO, firm, agent, ["M3"], ["*"], AT, AT + DAY, "授权书 2 号", is_special=True)
     with database.read() as session:
         rests_on = may_act(session, agent, firm, matter, at, action, is_commitment)
         assert (rests_on is not None) == may and rests_on in (None, f"authorisation:{plain.id}", f"authorisation:{special.id}")
@@ -203,7 +203,7 @@ def test_an_agent_may_what_was_authorised_and_while_it_was(database: Database, m
 def test_authority_ends_with_revocation_and_with_either_party(database: Database) -> None:
     firm, agent = add(database, FIRM, "某店"), add(database)
     with work(database, CLERK, AT) as now:
-        first = authorise(now, firm, agent, ["*"], ["*"], AT - DAY, AT + 90 * DAY, "授权书")
+        first = authorise(now, CRYPTO, firm, agent, ["*"], ["*"], AT - DAY, AT + 90 * DAY, "授权书")
     with work(database, CLERK, AT + DAY) as now:
         revoke(now, first.id, "解除")
         revoke(now, first.id, "再次解除")
@@ -211,7 +211,7 @@ def test_authority_ends_with_revocation_and_with_either_party(database: Database
         assert may_act(session, agent, firm, "M1", AT, "submit") == f"authorisation:{first.id}", "what was done before stays good"
         assert may_act(session, agent, firm, "M1", AT + DAY, "submit") is None
     with work(database, CLERK, AT + DAY) as now:
-        authorise(now, firm, agent, ["*"], ["*"], AT, AT + 90 * DAY, "授权书")
+        authorise(now, CRYPTO, firm, agent, ["*"], ["*"], AT, AT + 90 * DAY, "授权书")
         assert may_act(now.session, agent, firm, "M1", AT + DAY, "submit") is not None
         remove(now, firm, "注销")
         assert may_act(now.session, agent, firm, "M1", AT + DAY, "submit") is None and may_act(now.session, firm, firm, "M1", AT, "submit") is None
@@ -224,7 +224,7 @@ def test_an_authorisation_without_scope_term_or_evidence_is_refused(database: Da
     good: dict[str, Any] = {"principal_id": firm, "agent_id": agent, "matters": ["M1"], "actions": ["submit"], "valid_from": AT, "valid_to": AT + DAY, "evidence": "1"}
     for wrong in ({"matters": []}, {"actions": []}, {"valid_to": AT}, {"evidence": " "}, {"agent_id": firm}, {"agent_id": uuid4()}):
         with pytest.raises(YiwangError) as caught, work(database, CLERK, AT) as now:
-            authorise(now, **(good | wrong))
+            authorise(now, CRYPTO, **(good | wrong))
         assert code(caught) in ("YW-PARTY-001", "YW-STORE-011")
 
 

@@ -116,7 +116,7 @@ class Town:
     def authorise(self, **more: object) -> UUID:
         terms: dict[str, object] = {"matters": [MATTER], "actions": ["submit", "correct"], "valid_from": AT - DAY, "valid_to": AT + DAY, "evidence": "委托书"} | more
         with work(self.database, SETTER_UP, AT) as now:
-            return authorise(now, self.party("mine"), self.party("agent"), **terms).id  # type: ignore[arg-type]
+            return authorise(now, CRYPTO, self.party("mine"), self.party("agent"), **terms).id  # type: ignore[arg-type]
 
 
 @pytest.fixture

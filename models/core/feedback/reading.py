@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased, object_session
 from models.core.crypto.types import CryptoProvider, Place
 from models.core.policy.service import Access
 from models.domain.errors import YiwangError
-from models.domain.identifiers import mask_text
+from models.domain.identifiers import mask_people, mask_text
 from models.store.operational.paging import Page, Paging, page
 from models.store.operational.tables import CaseEvent, CaseFile, Feedback, Task, Visit
 
@@ -165,6 +165,11 @@ def visit_rate(session: Session, access: Access, since: datetime, until: datetim
 def text_of(crypto: CryptoProvider, row: Feedback) -> str | None:
     """What was said in own words, with numbers and phones masked."""
     return mask_text(crypto.decrypt(row.text, Place(Feedback.__tablename__, "text", row.id))) if row.text else None
+
+
+def letter_of(crypto: CryptoProvider, row: Feedback) -> str | None:
+    """The number of the letter that a complaint is about; nobody's own number."""
+    return mask_people(crypto.decrypt(row.letter_number, Place(Feedback.__tablename__, "letter_number", row.id))) if row.letter_number else None
 
 
 def note_of(crypto: CryptoProvider, row: Visit) -> str | None:

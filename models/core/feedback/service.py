@@ -148,7 +148,8 @@ def complain(
         now, crypto, "complaint", unit_code, unit.region_code, party_id, NewReview(1, tags=tags, text=text), case_id=case_id, case_number=case.case_number if case else None,
         sequence=None,
     )  # fmt: skip
-    made.level, made.matter_code, made.letter_number = None, matter_code, letter_number
+    made.level, made.matter_code = None, matter_code
+    made.letter_number = crypto.encrypt(letter_number, Place(Feedback.__tablename__, "letter_number", made.id)) if letter_number else None
     follow_up = begin(now, internal_process(now, "complaint"), unit_code, "TS", "file", "applicant", "complaint", settings.zone)
     made.follow_up_id = follow_up.id
     now.session.add(made)
@@ -333,7 +334,7 @@ def _row(
     row_id = now.new_id()
     return Feedback(
         id=row_id, kind=kind, case_id=case_id, case_number=case_number, sequence=sequence, unit_code=unit_code, region_code=region_code, party_id=party_id,
-        level=new.level, is_default=False, channel_code=new.channel_code, tags=sorted(set(new.tags)),
+        level=new.level, is_default=False, channel_code=new.channel_code, tags=sorted({mask_text(tag) for tag in new.tags}),
         given_by=None if now.actor.name.startswith("party:") else now.actor.name,
         text=crypto.encrypt(new.text, Place(Feedback.__tablename__, "text", row_id)) if new.text else None, given_at=now.at, updated_at=now.at,
     )  # fmt: skip

@@ -9,9 +9,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from models.core.crypto.types import CryptoProvider, Place
 from models.core.work.service import Work
 from models.domain.errors import YiwangError
-from models.domain.identifiers import mask_text
+from models.domain.identifiers import mask_people, mask_text
 from models.store.operational.tables import Authorisation, Party
 
 ALL = "*"
@@ -20,13 +21,14 @@ SELF = "self"
 
 
 def authorise(
-    now: Work, principal_id: UUID, agent_id: UUID, matters: Sequence[str], actions: Sequence[str], valid_from: datetime, valid_to: datetime,
+    now: Work, crypto: CryptoProvider, principal_id: UUID, agent_id: UUID, matters: Sequence[str], actions: Sequence[str], valid_from: datetime, valid_to: datetime,
     evidence: str, is_special: bool = False,
 ) -> Authorisation:
     """Write down what a principal lets an agent do.
 
     Args:
         now: The unit of work.
+        crypto: Encrypts the evidence.
         principal_id: For whom.
         agent_id: Who may.
         matters: Codes of matters, or ``*``; at least one.
@@ -51,14 +53,24 @@ def authorise(
         party = now.session.get(Party, party_id)
         if party is None or party.deleted_at is not None:
             raise YiwangError("YW-STORE-011", what="办事主体", key=party_id)
+    row_id = now.new_id()
     given = Authorisation(
-        id=now.new_id(), principal_id=principal_id, agent_id=agent_id, matters=sorted(set(matters)), actions=sorted(set(actions)),
-        is_special=is_special, valid_from=valid_from, valid_to=valid_to, evidence=evidence.strip(), created_at=now.at,
+        id=row_id, principal_id=principal_id, agent_id=agent_id, matters=sorted(set(matters)), actions=sorted(set(actions)),
+        is_special=is_special, valid_from=valid_from, valid_to=valid_to, evidence=crypto.encrypt(evidence.strip(), _place(row_id)), created_at=now.at,
     )  # fmt: skip
     now.session.add(given)
     now.session.flush()
     now.record("authorisation.given", f"authorisation:{given.id}", principal=str(principal_id), agent=str(agent_id), is_special=is_special)
     return given
+
+
+def evidence_of(crypto: CryptoProvider, given: Authorisation) -> str:
+    """Where the letter of authorisation is kept, with people's numbers masked."""
+    return mask_people(crypto.decrypt(given.evidence, _place(given.id)))
+
+
+def _place(row_id: UUID) -> Place:
+    return Place(Authorisation.__tablename__, "evidence", row_id)
 
 
 def revoke(now: Work, authorisation_id: UUID, reason: str) -> None:

@@ -99,7 +99,7 @@ def authorisations(session: Session, access: Access, paging: Paging, *, party_id
 
 
 def give(
-    now: Work, access: Access, *, principal_id: UUID, agent_id: UUID, matters: Sequence[str], actions: Sequence[str], valid_from: datetime,
+    now: Work, crypto: CryptoProvider, access: Access, *, principal_id: UUID, agent_id: UUID, matters: Sequence[str], actions: Sequence[str], valid_from: datetime,
     valid_to: datetime, evidence: str, is_special: bool = False,
 ) -> Authorisation:  # fmt: skip
     """Let an agent act for somebody in reach: for oneself, or at the window on a letter of authorisation.
@@ -110,7 +110,7 @@ def give(
     reached(now.session, access, principal_id)
     if valid_from.tzinfo is None or valid_to.tzinfo is None:
         raise YiwangError("YW-PARTY-001", field="授权期限", detail="时间须写明时区，如 2026-07-01T00:00:00+08:00")
-    return authorise(now, principal_id, agent_id, matters, actions, valid_from, valid_to, evidence, is_special)
+    return authorise(now, crypto, principal_id, agent_id, matters, actions, valid_from, valid_to, evidence, is_special)
 
 
 def revoke_given(now: Work, access: Access, authorisation_id: UUID, reason: str) -> Authorisation:

@@ -3,7 +3,9 @@
 Migrations go forward only: what a release has written, the next one reads. Two processes that start at once do it once.
 """
 
+from collections.abc import Callable
 from importlib.resources import files
+from uuid import UUID
 
 import sqlalchemy as sa
 from alembic import command
@@ -24,8 +26,16 @@ def _config() -> Config:
     return config
 
 
-def upgrade(database: Database) -> str:
+Encrypt = Callable[[str, str, str, UUID], str]
+"""A text, table, column and row → ciphertext."""
+
+
+def upgrade(database: Database, encrypt: Encrypt | None = None) -> str:
     """Create or change the tables as this version needs them; does nothing where they are.
+
+    Args:
+        database: The store.
+        encrypt: For texts that earlier versions kept in clear (:func:`models.core.crypto.service.encrypting`); a store without any needs none.
 
     Returns:
         The revision that the database has now.
@@ -43,6 +53,6 @@ def upgrade(database: Database) -> str:
         if current is not None and current not in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
             raise YiwangError("YW-STORE-009", found=current, known=head)
         if current != head:
-            config.attributes["connection"] = connection
+            config.attributes["connection"], config.attributes["encrypt"] = connection, encrypt
             command.upgrade(config, "head")
     return head or ""

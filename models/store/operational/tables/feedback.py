@@ -39,8 +39,8 @@ class Feedback(Base):
     sequence: Mapped[int | None]
     """The step: number of the event within the case."""
     matter_code: Mapped[str | None]
-    letter_number: Mapped[str | None]
-    """A published letter that a complaint is about, by its number."""
+    letter_number: Mapped[str | None] = mapped_column(info=SECRET)
+    """A published letter that a complaint is about, by its number, encrypted: people write others' numbers there."""
     unit_code: Mapped[str]
     region_code: Mapped[str | None]
     party_id: Mapped[UUID | None]

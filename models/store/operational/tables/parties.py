@@ -52,7 +52,7 @@ class Authorisation(Base):
     is_special: Mapped[bool]
     valid_from: Mapped[datetime]
     valid_to: Mapped[datetime]
-    evidence: Mapped[str]
+    evidence: Mapped[str] = mapped_column(info=SECRET)
     revoked_at: Mapped[datetime | None]
     revoked_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from models.core.crypto.types import CryptoProvider
 from models.core.feedback import reading, service
 from models.core.feedback.reading import Seen, State, Wanted
 from models.core.policy.service import Access
@@ -138,12 +139,12 @@ class FeedbackItem(Shown):
     given_at: dt.datetime = Field(description="时间")
 
     @classmethod
-    def seen(cls, row: Feedback, access: Access) -> "FeedbackItem":
+    def seen(cls, row: Feedback, access: Access, crypto: CryptoProvider) -> "FeedbackItem":
         """As the caller may see it."""
         kept = set() if reading.shows_party(access, row) else {"party_id", "given_by"}
         if not reading.shows_case(access, row):
             kept |= {"case_id", "case_number", "sequence"}
-        return cls.of(row).model_copy(update=dict.fromkeys(kept))
+        return cls.of(row).model_copy(update={"letter_number": reading.letter_of(crypto, row)} | dict.fromkeys(kept))
 
 
 class FollowUpItem(Shown):
@@ -268,12 +269,12 @@ def withdraw_complaint(feedback_id: UUID, body: Reason, call: Giver) -> Response
 
 
 def _item(call: Call) -> Any:
-    return lambda row: FeedbackItem.seen(row, call.access)
+    return lambda row: FeedbackItem.seen(row, call.access, call.crypto)
 
 
 def _list(call: Call, parameters: PageParameters, wanted: Wanted) -> Response:
     def shown(seen: Seen) -> FollowedItem:
-        return FollowedItem(**FeedbackItem.seen(seen.row, call.access).model_dump(), follow_up=_follow_up(seen.follow_up))
+        return FollowedItem(**FeedbackItem.seen(seen.row, call.access, call.crypto).model_dump(), follow_up=_follow_up(seen.follow_up))
 
     return call.page(lambda session: reading.followed(session, call.access, parameters.paging, wanted, call.today), shown)
 
@@ -282,7 +283,7 @@ def _detail(session: Session, call: Call, feedback_id: UUID, kind: Literal["revi
     row = reading.get(session, call.access, feedback_id, kind)
     standing = reading.follow_ups(session, [row], call.today).get(row.id)
     return FeedbackDetail(
-        **FeedbackItem.seen(row, call.access).model_dump(), follow_up=_follow_up(standing), text=reading.text_of(call.crypto, row),
+        **FeedbackItem.seen(row, call.access, call.crypto).model_dump(), follow_up=_follow_up(standing), text=reading.text_of(call.crypto, row),
         answer=reading.answer_of(session, row), visits=[VisitItem.seen(each, row, call) for each in reading.visits_of(session, row.id)],
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ AREAS: dict[str, Area] = {
         text("id"), (Field("party_id", "委托人或代理人标识", is_needed=False),),
         (Form("create", "登记授权", "authorisation:give",
               lambda here, now, v: nothing(rights.give(
-                  now, here.access, principal_id=UUID(v["principal_id"]), agent_id=UUID(v["agent_id"]), matters=v["matters"].split(), actions=v["actions"].split(),
+                  now, here.operations.crypto, here.access, principal_id=UUID(v["principal_id"]), agent_id=UUID(v["agent_id"]), matters=v["matters"].split(), actions=v["actions"].split(),
                   valid_from=start_of(v["valid_from"], here.operations.settings.tzinfo), valid_to=start_of(v["valid_to"], here.operations.settings.tzinfo),
                   evidence=v["evidence"], is_special=v["is_special"] == "1")),
               (Field("principal_id", "委托人标识（见办事主体页）"), Field("agent_id", "代理人标识"), Field("matters", "事项代码，空格分隔，* 为全部"),
