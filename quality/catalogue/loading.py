@@ -1,6 +1,7 @@
 """Reads the rules, and refuses a broken one with its file and line before anything is run."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -16,6 +17,8 @@ from quality.catalogue.model import Rule
 
 RULES = files("quality") / "rules"
 """Folder of the shipped rules."""
+_PURE = {"generate_series", "json_each", "range", "unnest"}
+"""Table functions that make rows of their arguments alone."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,32 @@ def _parse(entry: _Entry, rule: Rule, parser: duckdb.DuckDBPyConnection) -> None
         whole = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE" and nodes[0]["from_table"]["type"] == "EMPTY"
         if not whole or len(nodes[0]["select_list"]) != 1 or nodes[0]["select_list"][0]["type"] != "OPERATOR_NOT" or nodes[0]["modifiers"]:
             raise entry.broken("SQL 必须是单个条件表达式", key)
+        for source in _sources(nodes[0]["select_list"]):
+            # whatever the connection may do: rules read no files
+            if not _is_of_marts(source):
+                raise entry.broken(f"只能读取 marts 中的数据表，不能读取 {source.get('table_name') or source['function']['function_name']}", key)
     for pattern in (rule.format or {}).values():
         try:
             parser.execute("SELECT regexp_full_match('', $1)", [pattern])
         except duckdb.Error as error:
             raise entry.broken(_first_line(error), "format") from error
+
+
+def _sources(node: Any) -> Iterator[dict[str, Any]]:
+    """Every table and table function that the parsed SQL reads."""
+    if isinstance(node, dict):
+        if node.get("type") in ("BASE_TABLE", "TABLE_FUNCTION"):
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from _sources(part)
+
+
+def _is_of_marts(source: dict[str, Any]) -> bool:
+    if source["type"] == "TABLE_FUNCTION":
+        return source["function"]["function_name"].lower() in _PURE
+    return bool(source["schema_name"].lower() == "marts" and not source["catalog_name"])
 
 
 def _bind(entry: _Entry, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:

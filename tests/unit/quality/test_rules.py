@@ -99,6 +99,10 @@ def test_planted_errors_of_the_sample_do_not_stop_publishing() -> None:
         ({"applies": "true) union all select (true"}, "SQL"),
         ({"failing": None, "codes": {"channel_code": "A.99"}}, "A.99"),
         ({"failing": None, "unique": ["source; drop"]}, "unique.0"),
+        ({"failing": "exists (select 1 from read_csv('/etc/hosts'))"}, "只能读取 marts"),
+        ({"failing": "exists (select 1 from '/etc/hosts')"}, "只能读取 marts"),
+        ({"failing": "exists (select 1 from other.marts.fct_case)"}, "只能读取 marts"),
+        ({"applies": "(select count(*) from pg_catalog.pg_class) > 0"}, "只能读取 marts"),
         ({"severity": "fatal"}, "severity"),
         ({"colour": "red"}, "colour"),
         ({"subject": "case"}, "subject 由文件名给出"),
@@ -145,7 +149,6 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
         ({"failing": None, "required": ["colour"]}, "colour"),
         ({"failing": "correction_count"}, "INTEGER"),
         ({"failing": "exists (select 1 from marts.nothing)"}, "nothing"),
-        ({"failing": "exists (select 1 from read_csv('/etc/hosts'))"}, "disabled"),
     ],
 )
 def test_a_rule_that_does_not_fit_the_marts_is_refused(change: dict[str, object], detail: str, good: Path, tmp_path: Path) -> None:
