@@ -55,6 +55,8 @@ def reading_of(condition: str, table: str, connection: duckdb.DuckDBPyConnection
         table: The mart.
         connection: Has the marts; asked whether a subquery stands on its own, reads no row.
     """
+    if "select" not in condition.lower():
+        return Reading(frozenset(), frozenset(), frozenset(), {}, False, condition, condition)
     tree = _parsed(condition, connection)
     tables: set[str] = set()
     of_case: dict[str, list[Node]] = {}

@@ -278,13 +278,16 @@ class Checking:
             p, reason = known.get(r.id), self._outcome.failed.get(r.id)
             status = "missing" if r.id in self._missing else "not_evaluated" if reason else "evaluated"
             share = 2 ** sampled[r.id] if r.id in sampled else 1 if r.id in self._outcome.evaluated else kept.get(r.id, 1)
-            rows.append([
-                r.id, r.table, r.subject, r.dimension, r.severity, r.gate, r.title, r.owner, r.standard, r.clause, self._run_id, status, reason, share,
-                p.fingerprint if p else "", self._inputs(p) if p else None,
-            ])  # fmt: skip
+            rows.append({
+                "rule_id": r.id, "table_name": r.table, "subject": r.subject, "dimension": r.dimension, "severity": r.severity, "gate": r.gate,
+                "title": r.title, "owner": r.owner, "standard": r.standard, "clause": r.clause, "run_id": self._run_id, "status": status,
+                "reason": reason, "sampled": share, "fingerprint": p.fingerprint if p else "", "inputs": self._inputs(p) if p else None,
+            })  # fmt: skip
         self._connection.execute("DELETE FROM marts.quality_rule")
         if rows:
-            self._connection.executemany(f"INSERT INTO marts.quality_rule VALUES ({', '.join('?' * 16)})", rows)
+            self._connection.register("rules_now", pa.Table.from_pylist(rows))
+            self._connection.execute("INSERT INTO marts.quality_rule BY NAME FROM rules_now")
+            self._connection.unregister("rules_now")
 
 
 def _fingerprint(rule: Rule, limits: Limits) -> str:

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import duckdb
+import pyarrow as pa
 
 from quality.catalogue.model import Rule
 from quality.catalogue.subjects import TABLES
 from quality.engine.evaluation import sample_condition
 from quality.ledger.changes import Partition, rows_in
 
+_OF_RULE = ("rule_id", "table_name", "subject", "dimension", "severity")
 _KEPT = "rule_id, table_name, source, record_key, field, value, department_code, partition_on, severity, dimension, message"
 
 
@@ -88,8 +90,13 @@ def merge_violations(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: 
 
 def merge_counts(connection: duckdb.DuckDBPyConnection, run_id: str, rules: Sequence[Rule], sampled: Mapping[str, int]) -> None:
     """Brings ``marts.quality_check`` and ``marts.mart_quality_department_day`` up to ``found_count``."""
-    connection.execute("CREATE OR REPLACE TEMP TABLE rule_now (rule_id VARCHAR, table_name VARCHAR, subject VARCHAR, dimension VARCHAR, severity VARCHAR, has_source BOOLEAN)")
-    connection.executemany("INSERT INTO rule_now VALUES (?, ?, ?, ?, ?, ?)", [[r.id, r.table, r.subject, r.dimension, r.severity, r.on.source is not None] for r in rules])
+    of_rules = [
+        {"rule_id": r.id, "table_name": r.table, "subject": r.subject, "dimension": r.dimension, "severity": r.severity, "has_source": r.on.source is not None}
+        for r in rules
+    ]
+    connection.register("of_rules", pa.Table.from_pylist(of_rules, pa.schema([*((name, pa.string()) for name in _OF_RULE), ("has_source", pa.bool_())])))
+    connection.execute("CREATE OR REPLACE TEMP TABLE rule_now AS FROM of_rules")
+    connection.unregister("of_rules")
     connection.execute(f"DELETE FROM marts.quality_check AS l WHERE {_EVALUATED.format(day='partition_on')}")
     connection.execute(f"DELETE FROM marts.mart_quality_department_day AS l WHERE {_EVALUATED.format(day='date')}")
     connection.execute("DELETE FROM marts.quality_check WHERE status = 'empty' AND partition_on IS NULL AND rule_id IN (SELECT rule_id FROM in_scope)")
