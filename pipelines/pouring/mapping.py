@@ -130,7 +130,7 @@ CASES = f"""
         ASOF LEFT JOIN matter m ON m.matter_code = k.matter_code AND coalesce(k.received_at, k.applied_at)::DATE >= coalesce(m.effective_from, DATE '2000-01-01')
         GROUP BY ALL
     )
-    SELECT id, case_number, 'public' AS kind, '{PROCESS}' AS process, 1 AS process_number, matter_code, matter_number::VARCHAR AS matter_version, matter_name,
+    SELECT id, case_number, 'public' AS kind, '{PROCESS}' AS process, (SELECT number FROM published WHERE process = '{PROCESS}') AS process_number, matter_code, matter_number::VARCHAR AS matter_version, matter_name,
         coalesce(terms, '{{"expires_on": null, "units": {{}}}}') AS limits, CASE WHEN who IS NOT NULL THEN v7(TIMESTAMPTZ '2020-01-01', 'party ' || who) END AS applicant_id,
         NULL AS agent_id, coalesce(department_code, 'NONE') AS unit_code, region_code, window_code, channel_code,
         CASE WHEN completed_at IS NOT NULL OR outcome_code IS NOT NULL THEN 'closed' ELSE coalesce(open_phase, 'received') END AS phase,
@@ -167,7 +167,7 @@ FEEDBACK = """
         NULL AS excluded_at, NULL AS excluded_reason, NULL AS excluded_by, instant(n.reviewed_at) AS given_at, instant(coalesce(n.updated_at, n.reviewed_at)) AS updated_at
     FROM numbered n JOIN kase k ON k.id = n.case_id ORDER BY n.nth, 1"""
 FOLLOW_UPS = """
-    SELECT v7(reviewed_at, 'follow-up ' || review_id) AS id, 'ZG-' || review_id AS case_number, 'internal' AS kind, 'review_followup' AS process, 1 AS process_number,
+    SELECT v7(reviewed_at, 'follow-up ' || review_id) AS id, 'ZG-' || review_id AS case_number, 'internal' AS kind, 'review_followup' AS process, (SELECT number FROM published WHERE process = 'review_followup') AS process_number,
         NULL AS matter_code, NULL AS matter_version, NULL AS matter_name, '{"expires_on": null, "units": {}}' AS limits, NULL AS applicant_id, NULL AS agent_id,
         coalesce(department_code, 'NONE') AS unit_code, region_code, NULL AS window_code, NULL AS channel_code,
         CASE WHEN rectified_at IS NULL THEN 'received' ELSE 'completed' END AS phase, CASE WHEN rectified_at IS NULL THEN '["complex"]' ELSE '[]' END AS open_steps,

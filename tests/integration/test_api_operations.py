@@ -217,9 +217,9 @@ def test_pages_hold_every_row_once_whatever_comes_in_between(town: City) -> None
 def test_a_new_version_of_a_process_leaves_running_cases_alone(town: City) -> None:
     case = town.draft()["id"]
     administrator = town.staff["system_administrator"]
-    definition = town.get("/api/v1/processes/licence/1", administrator).json()["body"]
-    changed = definition | {"version": 2, "actions": [each for each in definition["actions"] if each["action"] != "return"]}
-    assert town.post("/api/v1/processes", administrator, {"definition": changed | {"version": 1}}).json()["code"] == "YW-CORE-006"
+    definition = town.get("/api/v1/processes/licence/2", administrator).json()["body"]
+    changed = definition | {"version": 3, "actions": [each for each in definition["actions"] if each["action"] != "return"]}
+    assert town.post("/api/v1/processes", administrator, {"definition": changed | {"version": 2}}).json()["code"] == "YW-CORE-006"
     assert town.post("/api/v1/processes", administrator, {"definition": changed}).status_code == 201
     assert town.act(case, town.citizens[0], "submit").status_code == 200
     assert town.act(case, town.keys["clerk"], "return", reason="请补充面积").status_code == 200

@@ -162,17 +162,17 @@ def test_limits_are_the_settings_and_running_follow_ups_keep_theirs(town: Town) 
     assert town.tasks(first.follow_up_id) == [("verify", date(2026, 3, 3))]
     assert town.tasks(second.follow_up_id) == [("verify", date(2026, 3, 5))]
     with work(town.database, ANYBODY, AT) as now:
-        publish(now, shipped()["review_followup"])  # what ships is version 1, whatever the settings were
+        publish(now, shipped()["review_followup"])  # what ships stays as it is, whatever the settings were
     with town.database.read() as session:
         numbers = session.execute(sa.select(CaseFile.id, CaseFile.process_number).where(CaseFile.process == "review_followup")).all()
-        assert {row.process_number for row in numbers} == {1, 2}
+        assert {row.process_number for row in numbers} == {2, 3}
 
 
 def test_settings_that_differ_from_the_start_leave_the_shipped_version_as_it_is(town: Town) -> None:
     with work(town.database, ANYBODY, AT) as now:
         given = service.review(now, CRYPTO, Settings(review_verify_days=2), town.mine, town.case, DECIDED, NewReview(5))
         publish(now, shipped()["review_followup"])
-        assert now.session.get_one(CaseFile, given.follow_up_id).process_number == 2
+        assert now.session.get_one(CaseFile, given.follow_up_id).process_number == 3
     assert town.tasks(given.follow_up_id) == [("verify", date(2026, 3, 4))]
 
 
@@ -352,3 +352,11 @@ def test_complaints_are_dealt_with_by_an_internal_case(town: Town) -> None:
         watching = town.access("feedback:read", Grant("supervisor"))
         seen = reading.followed(session, watching, Paging(), Wanted("complaint", state="settled"), AT.date()).items
         assert [(each.row.letter_number, each.follow_up.outcome_code) for each in seen if each.follow_up] == [("2026-0017", "upheld")]
+
+
+def test_a_store_that_knows_an_older_version_goes_on_with_the_one_that_ships(town: Town) -> None:
+    with work(town.database, ANYBODY, AT) as now:
+        publish(now, shipped()["complaint"].model_copy(update={"version": 1}))
+        now.session.flush()
+        made = service.complain(now, CRYPTO, SETTINGS, town.mine, "B01", "午休不对外")
+        assert now.session.get_one(CaseFile, made.follow_up_id).process_number == shipped()["complaint"].version

@@ -40,12 +40,15 @@ def followup_process(now: Work, settings: Settings) -> Process:
 
 
 def internal_process(now: Work, code: str) -> Process:
-    """The newest version of an internal process, an administrator's own or, where the store knows none, the one that ships."""
+    """The newest version of an internal process: an administrator's own, or the one that ships where the store knows none as new."""
     try:
-        return newest_process(now.session, code)
+        known = newest_process(now.session, code)
     except YiwangError:
+        known = None
+    if known is None or known.version < shipped()[code].version:
         _publish(now, shipped()[code])
-        return newest_process(now.session, code)
+        known = newest_process(now.session, code)
+    return known
 
 
 def begin(
