@@ -52,7 +52,7 @@ def everything(town: City) -> dict[str, str]:
 
 def test_it_answers_as_it_says_it_does(town: City, everything: dict[str, str]) -> None:
     document = create_app(town.settings).openapi()
-    document["paths"] = {path: item for path, item in document["paths"].items() if path.startswith("/api/v1/") and not path.startswith("/api/v1/warehouse")}
+    document["paths"] = {path: item for path, item in document["paths"].items() if path.startswith("/api/v1/") and not path.startswith(("/api/v1/warehouse", "/api/v1/quality"))}
     assert len(document["paths"]) > 45
     document["components"].pop("securitySchemes")  # who asks is this test's business
     for item in document["paths"].values():

@@ -60,6 +60,8 @@ class Effect(StrEnum):
 
 MUST_SAY_WHY = frozenset({Effect.REFUSE, Effect.ASK_CORRECTION, Effect.SUSPEND, Effect.EXTEND, Effect.TERMINATE, Effect.GIVE_UP_COMMITMENT, Effect.TRANSFER})
 """Effects that need a reason whatever the process says (ALL art. 32, 38, 42, 45)."""
+OWN = frozenset({Effect.NONE, Effect.SUBMIT, Effect.CORRECT, Effect.SUPPLY, Effect.GIVE_UP_COMMITMENT, Effect.WITHDRAW})
+"""Effects that the applicant's actions may have: who asks decides nothing."""
 ACTIVITIES: dict[Effect, str] = {
     Effect.SUBMIT: "received",
     Effect.RETURN: "pre_review_returned",
@@ -95,7 +97,7 @@ class _Strict(BaseModel):
 class Time(_Strict):
     """A time limit."""
 
-    length: int = Field(ge=0, description="Number of units.")
+    length: int = Field(ge=0, le=3660, description="Number of units.")
     unit: Literal["wd", "cd", "month"] = Field("wd", description="Working days, calendar days or months.")
 
     @property
@@ -257,6 +259,8 @@ class Process(_Strict):
                 raise ValueError("rules.silence 为 granted，但没有 outcomes 含 granted 的动作")
         if wrong := [a.action for a in self.actions if a.effect is Effect.EXTEND and self.role_of(a) not in HEADS]:
             raise ValueError(f"动作 {'、'.join(wrong)}：延长须由负责人批准（role 为 {'、'.join(sorted(HEADS))}）")
+        if wrong := [a.action for a in self.actions if self.role_of(a) == "applicant" and a.effect not in OWN]:
+            raise ValueError(f"动作 {'、'.join(wrong)}：申请人只能提交、补正、补齐材料、撤回，不能受理或作出决定")
         return self
 
     def acceptance(self, is_commitment: bool) -> Action | None:

@@ -31,8 +31,8 @@ PREFIX = "/api/v1"
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": description, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}}
     for status, description in (
-        (400, "缺少 Idempotency-Key，或格式不正确"), (401, "未登录"), (403, "没有权限"), (404, "没有此记录，或无权查看"), (409, "当前状态下不能这样做"),
-        (412, "内容已被他人修改"), (422, "参数或内容有误"), (428, "缺少 If-Match"), (429, "请求过于频繁"), (503, "业务数据库暂不可用"),
+        (400, "缺少 Idempotency-Key，或格式不正确"), (401, "未登录"), (403, "没有权限"), (404, "没有此记录，或无权查看"), (408, "内容没有及时传完"), (409, "当前状态下不能这样做"),
+        (412, "内容已被他人修改"), (413, "内容过大"), (422, "参数或内容有误"), (428, "缺少 If-Match"), (429, "请求过于频繁"), (503, "业务数据库暂不可用"),
     )
 }  # fmt: skip
 BEARER = Security(HTTPBearer(auto_error=False, description="访问令牌或系统密钥"))
