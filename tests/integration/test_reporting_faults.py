@@ -140,7 +140,7 @@ FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv
 """As on a full disk, a write beyond so many bytes of a file fails."""
 
 
-@pytest.mark.parametrize("size", [300, pytest.param(1_000, marks=pytest.mark.slow), 3_000])
+@pytest.mark.parametrize("size", [3_000, *(pytest.param(size, marks=pytest.mark.slow) for size in (300, 1_000))])
 def test_a_full_disk_is_told_and_leaves_nothing(settings: Settings, size: int) -> None:
     service.packages(settings)  # the ledger is there
     script = "import sys\n" + FULL + BUILD

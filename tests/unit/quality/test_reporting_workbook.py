@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quality.reporting.workbook import count_rows, write_workbook
+from tests.support.examples import examples
 
 _NAMES = {"s": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 TEXTS = st.one_of(st.text(st.characters(exclude_categories=["Cs"]), max_size=12), st.sampled_from(["<row>", "_x0041_", "=1+1", " a\n", "a\r\nb", "\x00\x1f", "&amp;", "]]>", "0012"]))
@@ -36,7 +37,7 @@ def read(path: Path) -> list[list[str | None]]:
     return rows
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.none() | TEXTS, st.none() | TEXTS), max_size=6))
 def test_cells_hold_the_texts(tmp_path: Path, rows: list[tuple[str | None, ...]]) -> None:
     path = tmp_path / "book.xlsx"
