@@ -255,7 +255,7 @@ def test_a_host_whose_clock_is_ten_minutes_slow_loses_nothing(poured: Settings, 
 @pytest.mark.slow
 @pytest.mark.parametrize("database_settings", ["postgresql"], indirect=True)
 def test_who_may_read_the_views_only_can_synchronise_and_see_no_party(poured: Settings, database: Database, postgres: Server, tmp_path: Path) -> None:
-    views, role = "sync_case, sync_case_event, sync_review, sync_department", f"reader_{uuid.uuid4().hex[:8]}"
+    views, role = "sync_calendar_day, sync_case, sync_case_event, sync_department, sync_matter, sync_review, sync_window", f"reader_{uuid.uuid4().hex[:8]}"
     with database.engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'")
         connection.exec_driver_sql(f"GRANT SELECT ON {views} TO {role}")
