@@ -97,9 +97,10 @@ def check(
     """
     progress, limits = progress or NoProgress(), limits or Limits()
     with _opened(masked, zone, limits) as connection:
+        open_ledger(connection, previous)
+        connection.execute("SET enable_external_access = false")  # from here on SQL of rules is read, which may open nothing
         suite = load_rules(rules, connection)
         progress.start(STAGE, len(suite))
-        open_ledger(connection, previous)
         as_of = as_of or connection.execute("SELECT coalesce(max(as_of), to_timestamp(0)) FROM marts.fct_case").fetchall()[0][0]
         outcome = Checking(connection, run_id, as_of, suite, limits, left, calendar or work_calendar()).run()
         expectations = expectations_of(suite, outcome.evaluated, outcome.failed)
@@ -139,7 +140,7 @@ def partition_checks() -> dict[str, str]:
 def _opened(masked: Path, zone: str, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
     spilled = masked.with_name(f"{masked.name}.spilled")
     config: dict[str, str | bool | int | float | list[str]] = {
-        "enable_external_access": True, "memory_limit": limits.memory, "temp_directory": str(spilled), "max_temp_directory_size": SPILLED,
+        "memory_limit": limits.memory, "temp_directory": str(spilled), "max_temp_directory_size": SPILLED,
         "autoinstall_known_extensions": False, "autoload_known_extensions": False, "preserve_insertion_order": False,
     }  # fmt: skip
     try:

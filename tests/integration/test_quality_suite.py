@@ -67,6 +67,17 @@ def test_a_rule_that_does_not_fit_the_marts_stops_before_anything_is_checked(goo
         check(good, "run-1", rules=tmp_path)
 
 
+def test_a_rule_reads_no_file(good: Path, tmp_path: Path) -> None:
+    rule = {
+        "id": "odd", "table": "fct_case", "dimension": "accuracy", "severity": "counts", "standard": "平台设计", "clause": "一",
+        "failing": f"case_number in (select content from read_text('{tmp_path}/secret.txt'))", "message": "不合理",
+    }  # fmt: skip
+    (tmp_path / "secret.txt").write_text("x", encoding="utf-8")
+    (tmp_path / "city.yml").write_text(yaml.safe_dump([rule]), encoding="utf-8")
+    with pytest.raises(YiwangError, match="read_text"):
+        check(good, "run-1", rules=tmp_path)
+
+
 def test_an_expectation_that_cannot_be_run_is_no_good_result(good: Path) -> None:
     odd = [Expectation("fine", "fct_case", "false"), Expectation("odd", "fct_case", "error('on purpose') IS NULL")]
     with pytest.raises(YiwangError, match="odd .*on purpose"):

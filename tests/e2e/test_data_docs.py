@@ -1,0 +1,34 @@
+"""The Data Docs of a run in a browser that reaches nothing: they fetch nothing, and say what was found."""
+
+from pathlib import Path
+
+import duckdb
+from playwright.sync_api import Browser
+
+from quality.suite import Expectation, unexpected_rows
+
+
+def test_data_docs_fetch_nothing_and_lead_to_every_result(browser: Browser, tmp_path: Path) -> None:
+    marts, docs = tmp_path / "masked.duckdb", tmp_path / "docs"
+    with duckdb.connect(str(marts)) as connection:
+        connection.execute("CREATE SCHEMA marts; CREATE TABLE marts.fct_case AS SELECT i::VARCHAR AS case_number, i % 7 AS n FROM range(70) AS r(i)")
+    expectations = [
+        Expectation("odd", "fct_case", "t.n = 3", title="办件 <b>不合理</b>", notes="平台设计"),
+        Expectation("there", "fct_case", "t.case_number IS NULL", None, "required", ("case_number",), title="办件没有编号"),
+    ]
+    assert dict(unexpected_rows(marts, expectations, "Asia/Shanghai", docs, "run-1")) == {"odd": 10, "there": 0}
+    context = browser.new_context()
+    asked: list[str] = []
+    problems: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((docs / "index.html").as_uri())
+    assert page.locator("tbody tr").count() == 1 and "办件" in page.locator("tbody").inner_text()
+    page.locator("tbody a").first.click()
+    text = page.locator("body").inner_text()
+    assert "办件没有编号" in text and "不合理" in text and "10" in text
+    for other in docs.rglob("*.html"):
+        page.goto(other.as_uri())
+    context.close()
+    assert problems == [] and all(url.startswith("file:") and url.split("?")[0].endswith(".html") for url in asked)
