@@ -68,8 +68,9 @@ def find_reasons(connection: duckdb.DuckDBPyConnection, table: str, rules: Seque
     connection.execute(
         f"""
         INSERT INTO reason_{table}
-        SELECT source, record_key, coalesce(list_position($rules, rule_id) + 1, 1000000), rule_id, field, value, message
+        SELECT source, record_key, coalesce(list_position($rules, rule_id) + 1, 1000000), rule_id, any_value(field), any_value(value), any_value(message)
         FROM marts.quality_violation WHERE table_name = $table AND (severity = 'blocks' OR list_contains($rules, rule_id)) AND healed_at IS NULL
+        GROUP BY source, record_key, rule_id
         """,
         {"rules": list(places), "table": table},
     )

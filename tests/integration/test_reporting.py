@@ -302,6 +302,12 @@ def test_violations_that_the_ledger_only_counted_hold_their_records_too(settings
     assert package.held == bad == len(held_lines(settings, package.number))
 
 
+def test_a_violation_that_is_listed_twice_holds_its_record_once(settings: Settings, rules: Path) -> None:
+    publish(settings, rules, changes=[BAD_REGION, "!INSERT INTO marts.quality_violation FROM marts.quality_violation"])
+    package = service.build(settings, "case", SPRING, AT, rules=rules)
+    assert package.held == len(held_lines(settings, package.number)) > 0
+
+
 # bad input
 
 
