@@ -239,7 +239,8 @@ class Checking:
         for rule, partitions in evaluated.items():
             if partitions is not None:
                 partial.setdefault(tables[rule], ([], partitions))[0].append(rule)
-        gone = sorted(set(before) - {rule.id for rule in self._rules})
+        open_rules = {row[0] for row in connection.execute("SELECT DISTINCT rule_id FROM marts.quality_violation WHERE healed_at IS NULL").fetchall()}
+        gone = sorted({*before, *open_rules} - {rule.id for rule in self._rules})
         connection.begin()
         merge.note_scope(connection, [rule for rule, partitions in evaluated.items() if partitions is None] + gone, partial)
         sampled = self._sampled(evaluated, partial)

@@ -40,6 +40,8 @@ TABLES: dict[str, str] = {
 ``mart_quality_department_day``: rows looked at and failed, by rule, day of the records and department.
 ``mart_quality_rule_day``: the same by rule on the day of each run: the trend.
 """
+_REMEMBERED = ("quality_violation", "mart_quality_rule_day")
+"""What cannot be worked out anew; the others tell of partitions that another file may not have."""
 
 
 def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = None) -> None:
@@ -51,20 +53,18 @@ def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = N
             the file has none: marts that were damaged are built anew, and the ledger must not forget what it saw.
     """
     connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
-    if is_there(connection):
-        return
+    absent = set(TABLES) - _tables(connection)
     connection.begin()
-    for table, columns in TABLES.items():
-        connection.execute(f"CREATE TABLE IF NOT EXISTS marts.{table} ({columns})")
+    for table in sorted(absent):
+        connection.execute(f"CREATE TABLE marts.{table} ({TABLES[table]})")
     connection.commit()
     if previous is not None and previous.is_file():
-        _carry(connection, previous)
+        _carry(connection, previous, absent & set(_REMEMBERED))
 
 
 def is_there(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the file has a ledger."""
-    names = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts'").fetchall()}
-    return set(TABLES) <= names
+    return set(TABLES) <= _tables(connection)
 
 
 def forget_state(connection: duckdb.DuckDBPyConnection) -> None:
@@ -72,15 +72,21 @@ def forget_state(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("UPDATE marts.quality_rule SET fingerprint = ''")
 
 
-def _carry(connection: duckdb.DuckDBPyConnection, previous: Path) -> None:
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    query = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'marts'"
+    return {row[0] for row in connection.execute(query).fetchall()}
+
+
+def _carry(connection: duckdb.DuckDBPyConnection, previous: Path, wanted: set[str]) -> None:
+    if not wanted:
+        return
     literal = "'" + str(previous).replace("'", "''") + "'"
     connection.execute(f"ATTACH {literal} AS previous (READ_ONLY)")
     try:
         there = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'previous'").fetchall()}
         connection.begin()
-        for table in ("quality_violation", "mart_quality_rule_day"):  # the others tell of partitions that this file may not have
-            if table in there:
-                connection.execute(f"INSERT INTO marts.{table} BY NAME FROM previous.marts.{table}")
+        for table in sorted(wanted & there):
+            connection.execute(f"INSERT INTO marts.{table} BY NAME FROM previous.marts.{table}")
         connection.commit()
     finally:
         connection.execute("DETACH previous")

@@ -16,6 +16,8 @@ from models.domain.calendar import work_calendar
 from quality.engine.evaluation import Limits
 from quality.engine.reading import CASE_TABLES
 from quality.ledger.checking import Checking, Outcome
+from quality.ledger.tables import TABLES as LEDGER
+from quality.ledger.tables import open_ledger
 from quality.service import load_rules
 from tests.support.quality_marts import write_good_marts
 from tests.support.snapshots import AS_OF
@@ -176,3 +178,18 @@ def test_a_second_check_of_one_run_looks_again_at_what_the_run_wrote(marts: duck
         marts.execute(f"UPDATE marts.fct_case SET _run_seq = 2, channel_code = '{channel}' WHERE case_number = (SELECT min(case_number) FROM marts.fct_case)")
         check(marts, 2, {})
         assert marts.execute("SELECT count(*) FROM marts.quality_violation WHERE rule_id = 'case_channel_code' AND healed_at IS NULL").fetchall() == [(expected,)]
+
+
+def test_a_file_without_a_ledger_takes_it_from_the_one_before(marts: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    marts.execute("UPDATE marts.fct_case SET _run_seq = 2, channel_code = '8'")
+    check(marts, 2, {})
+    known = marts.execute("SELECT rule_id, record_key, first_seen_run FROM marts.quality_violation ORDER BY ALL").fetchall()
+    marts.execute("CHECKPOINT")
+    shutil.copyfile(tmp_path / "masked.duckdb", tmp_path / "before.duckdb")
+    for dropped in (LEDGER, {"quality_partition", "quality_rule", "quality_check", "mart_quality_department_day"}):  # damaged; of an older project
+        for table in dropped:
+            marts.execute(f"DROP TABLE marts.{table}")
+        open_ledger(marts, tmp_path / "before.duckdb")
+        assert marts.execute("SELECT rule_id, record_key, first_seen_run FROM marts.quality_violation ORDER BY ALL").fetchall() == known
+        check(marts, 3, {})
+        assert marts.execute("SELECT rule_id, record_key, first_seen_run FROM marts.quality_violation ORDER BY ALL").fetchall() == known
