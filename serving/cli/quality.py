@@ -99,7 +99,7 @@ def _score(ledger: Path, twin: Path | None, home: Path | None) -> None:
             twin = SnapshotStore(settings).in_service().path
     result = compare(ledger, marts, twin)
     console = Console(highlight=False)
-    console.print(_kinds(result))
+    console.print(_kinds(result, with_rules=console.width >= 120))
     blind = [kind for kind in result.kinds if kind.reason]
     for kind in blind:
         console.print(f"规则看不见 {kind.kind} 的 {kind.planted - kind.quarantined - kind.seen:,} 处，另有 {kind.quarantined:,} 处已隔离：{kind.reason}", soft_wrap=True)
@@ -115,15 +115,16 @@ def _score(ledger: Path, twin: Path | None, home: Path | None) -> None:
     )
 
 
-def _kinds(result: "Scoring") -> Table:
+def _kinds(result: "Scoring", with_rules: bool) -> Table:
     table = Table(title="植入的错误与规则查出的问题", title_justify="left")
-    for title in ("主题", "种类"):
-        table.add_column(title)
+    table.add_column("种类", no_wrap=True)
     for title in ("植入", "已隔离", "看得见", "查出", "召回率", "精确率"):
         table.add_column(title, justify="right")
-    table.add_column("规则")
+    if with_rules:
+        table.add_column("规则")
     for kind in result.kinds:
         rates = ("—" if rate is None else f"{rate:.3f}" for rate in (kind.recall, result.precision_of(kind)))
         more = f" 等 {len(kind.rules)} 条" if len(kind.rules) > 2 else ""
-        table.add_row(kind.subject, kind.kind, f"{kind.planted:,}", f"{kind.quarantined:,}", f"{kind.seen:,}", f"{kind.found:,}", *rates, "、".join(kind.rules[:2]) + more)
+        cells = [kind.kind, *(f"{number:,}" for number in (kind.planted, kind.quarantined, kind.seen, kind.found)), *rates]
+        table.add_row(*cells, *(["、".join(kind.rules[:2]) + more] if with_rules else []))
     return table

@@ -40,7 +40,7 @@ def test_a_small_city(city: Path) -> None:
 
 def test_the_command_line_prints_the_table(city: Path) -> None:
     printed = yiwang("quality", "score", "--ledger", str(city / "sample" / "planted_errors.parquet"), "--home", str(city))
-    assert all(text in printed for text in ("transposed_id", "event_out_of_order", "规则看不见 duplicate_event", "召回率", "精确率", "未给 --twin"))
+    assert all(text in printed for text in ("missing_event", "event_out_of_order", "规则看不见 duplicate_event", "召回率", "精确率", "未给 --twin"))
 
 
 @pytest.mark.slow
