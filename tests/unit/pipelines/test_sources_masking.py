@@ -66,7 +66,7 @@ def quarantine_pattern() -> re.Pattern[str]:
     """What the check of the published quarantine looks for."""
     rules = yaml.safe_load((RULES / "personal.yml").read_text(encoding="utf-8"))
     rules = rules["rules"] if isinstance(rules, dict) else rules
-    (failing,) = (rule["failing"] for rule in rules if rule["name"] == "quarantine_masked")
+    (failing,) = (rule["failing"] for rule in rules if rule["id"] == "quarantine_masked")
     (pattern,) = re.findall(r"'(\(\^.*\))'\)", failing, re.S)
     return re.compile(pattern)
 

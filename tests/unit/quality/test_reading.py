@@ -1,7 +1,6 @@
 """How far a change elsewhere reaches is told from a rule's SQL; what is not recognised reaches everything."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import duckdb
 import pytest
