@@ -185,7 +185,8 @@ def test_a_past_day_is_made_again_as_it_was_published(city: Path, second: Path) 
             )
             one, other = f"SELECT {columns} FROM marts.{table}", f"SELECT {columns} FROM again.marts.{table}"
             assert connection.execute(f"({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})").fetchall() == [], table
-        assert mart_digests(connection, "again", _run_id(city)).keys() == set(tables)
+        # the ledger of quality remembers runs: the past day's own is compared row by row above, and is no figure of the day
+        assert mart_digests(connection, "again", _run_id(city)).keys() == {table for table in tables if not table.startswith(("quality_", "mart_quality_"))}
 
 
 def test_a_past_day_stays_past_whatever_was_published_since(tmp_path: Path, second: Path) -> None:
@@ -209,6 +210,7 @@ def test_a_past_day_stays_past_whatever_was_published_since(tmp_path: Path, seco
     assert again and again.run.run_seq == 1
 
 
+@pytest.mark.slow
 def test_a_past_day_without_publication_is_kept_and_not_put_into_service(tmp_path: Path, second: Path) -> None:
     home = copied(second, tmp_path / "home")
     before = current(home), json.loads((home / "snapshots" / "current.json").read_text())

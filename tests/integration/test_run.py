@@ -16,9 +16,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from models.domain.contracts import SUBJECTS
 from models.domain.errors import YiwangError
 from pipelines.sample.service import write_sample
+from pipelines.sample.sources import WRITTEN
 from quality.service import CheckResult, check
 from tests.support.city import CASES, ENVIRONMENT, YIWANG
 
@@ -110,7 +110,7 @@ def test_rows_read_reconcile(first: Path) -> None:
         rows = connection.execute(
             "select rows_read, inserted + updated + unchanged + superseded + deleted + quarantined, subject from marts.mart_sync_run"
         ).fetchall()
-    assert len(rows) == len(SUBJECTS)
+    assert len(rows) == len(WRITTEN)
     assert all(read == accounted and read > 0 for read, accounted, _ in rows)
 
 
