@@ -14,7 +14,7 @@ from models.domain.calendar import WorkCalendar, work_calendar
 from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
 from quality.catalogue.loading import load_rules
-from quality.catalogue.model import DIMENSIONS, Rule
+from quality.catalogue.model import DIMENSIONS, SEVERITIES, Rule
 from quality.catalogue.subjects import TABLES
 from quality.engine.evaluation import Limits
 from quality.engine.reading import CASE_TABLES
@@ -24,7 +24,7 @@ from quality.ledger.partitions import PartitionCheck, check_id
 from quality.ledger.tables import forget_state, is_there, open_ledger
 from quality.suite import unexpected_rows
 
-__all__ = ["CheckResult", "Limits", "Rule", "check", "checked_run", "load_rules", "partition_checks", "write_results"]
+__all__ = ["DIMENSIONS", "SEVERITIES", "CheckResult", "Limits", "Rule", "check", "checked_run", "load_rules", "partition_checks", "write_results"]
 
 SPILLED = "20GB"
 """What a rule may spill to disk before it counts as run away."""

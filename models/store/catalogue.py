@@ -7,9 +7,6 @@ What does not belong here: how the catalogue is found out (:mod:`pipelines.catal
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
-from models.domain.errors import YiwangError
 from models.store.snapshots import Snapshot, SnapshotStore
 
 Row = dict[str, Any]
@@ -55,7 +52,7 @@ class CatalogueRepository:
 
     def sources(self, snapshot: Snapshot) -> list[Row]:
         """Every subject of every source."""
-        return self._rows(snapshot, "SELECT * FROM marts.catalogue_source ORDER BY rowid")
+        return self.store.rows(snapshot, "SELECT * FROM marts.catalogue_source ORDER BY rowid")
 
     def tables(self, snapshot: Snapshot, words: tuple[str, ...] = (), layer: str | None = None) -> list[Row]:
         """Tables whose name, title, description or columns have every word; ``found`` has the columns that have one.
@@ -79,34 +76,34 @@ class CatalogueRepository:
             FROM marts.catalogue_table AS t LEFT JOIN marts.catalogue_column AS c USING (table_name)
             WHERE {' AND '.join(conditions)} GROUP BY ALL ORDER BY t.sort_order
         """  # noqa: S608 - constants; what is looked for is bound
-        return self._rows(snapshot, sql, *[word for word in words for _ in range(3)], *values)
+        return self.store.rows(snapshot, sql, *[word for word in words for _ in range(3)], *values)
 
     def layers(self, snapshot: Snapshot) -> list[str]:
         """The layers that have tables, from sources to consumers."""
-        return [row["layer"] for row in self._rows(snapshot, "SELECT layer FROM marts.catalogue_table GROUP BY layer ORDER BY min(sort_order)")]
+        return [row["layer"] for row in self.store.rows(snapshot, "SELECT layer FROM marts.catalogue_table GROUP BY layer ORDER BY min(sort_order)")]
 
     def table(self, snapshot: Snapshot, name: str) -> Row | None:
         """One table with ``columns``, ``upstream``, ``downstream`` and ``partitions`` (counts by source), None if there is none."""
-        found = self._rows(snapshot, "SELECT * FROM marts.catalogue_table WHERE table_name = ?", name)
+        found = self.store.rows(snapshot, "SELECT * FROM marts.catalogue_table WHERE table_name = ?", name)
         if not found:
             return None
         neighbours = "SELECT t.table_name, t.title, l.told_by FROM marts.catalogue_lineage AS l JOIN marts.catalogue_table AS t ON t.table_name = l."
         return found[0] | {
-            "columns": self._rows(snapshot, "SELECT * FROM marts.catalogue_column WHERE table_name = ? ORDER BY position", name),
-            "upstream": self._rows(snapshot, f"{neighbours}upstream WHERE l.downstream = ? ORDER BY t.sort_order", name),
-            "downstream": self._rows(snapshot, f"{neighbours}downstream WHERE l.upstream = ? ORDER BY t.sort_order", name),
+            "columns": self.store.rows(snapshot, "SELECT * FROM marts.catalogue_column WHERE table_name = ? ORDER BY position", name),
+            "upstream": self.store.rows(snapshot, f"{neighbours}upstream WHERE l.downstream = ? ORDER BY t.sort_order", name),
+            "downstream": self.store.rows(snapshot, f"{neighbours}downstream WHERE l.upstream = ? ORDER BY t.sort_order", name),
             "partitions": [row for row in self.series(snapshot) if row["table_name"] == name],
         }  # fmt: skip
 
     def lineage(self, snapshot: Snapshot) -> Lineage:
         """All products and what each is made from."""
-        products = self._rows(snapshot, "SELECT table_name, layer, title, kind, row_count, sort_order FROM marts.catalogue_table ORDER BY sort_order")
-        edges = self._rows(snapshot, "SELECT upstream, downstream FROM marts.catalogue_lineage ORDER BY ALL")
+        products = self.store.rows(snapshot, "SELECT table_name, layer, title, kind, row_count, sort_order FROM marts.catalogue_table ORDER BY sort_order")
+        edges = self.store.rows(snapshot, "SELECT upstream, downstream FROM marts.catalogue_lineage ORDER BY ALL")
         return Lineage(products, [(edge["upstream"], edge["downstream"]) for edge in edges])
 
     def series(self, snapshot: Snapshot) -> list[Row]:
         """Tables with partitions, by source: partitions that are ok, missing and unexpected, and rows."""
-        return self._rows(
+        return self.store.rows(
             snapshot,
             "SELECT table_name, source, any_value(subject) AS subject, count(*) FILTER (verdict = 'ok') AS ok, count(*) FILTER (verdict = 'missing') AS missing, "
             "count(*) FILTER (verdict = 'unexpected') AS unexpected, sum(row_count)::BIGINT AS row_count, "
@@ -118,13 +115,4 @@ class CatalogueRepository:
     def partitions(self, snapshot: Snapshot, table: str, source: str) -> list[Row]:
         """The partitions of a source's table, oldest first, those without a day last."""
         sql = "SELECT * FROM marts.catalogue_partition WHERE table_name = ? AND source = ? ORDER BY partition_on NULLS LAST, grain, reason"
-        return self._rows(snapshot, sql, table, source)
-
-    def _rows(self, snapshot: Snapshot, sql: str, *values: Any) -> list[Row]:
-        with self.store.acquire(snapshot) as connection:
-            try:
-                found = connection.execute(sql, list(values))
-                names = [column[0] for column in found.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-            except (duckdb.CatalogException, duckdb.BinderException) as error:
-                raise YiwangError("YW-STORE-007", detail=str(error).splitlines()[0]) from error
+        return self.store.rows(snapshot, sql, table, source)

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import duckdb
-
-from models.domain.errors import YiwangError
 from models.store.snapshots import Snapshot, SnapshotStore
 
 Row = dict[str, Any]
@@ -84,10 +81,10 @@ class PageRepository:
         """
         conditions, values = _matching(search)
         where = f"FROM marts.dim_matter AS m LEFT JOIN marts.dim_department AS d USING (department_code) WHERE {' AND '.join(conditions)}"
-        count = int(self._rows(snapshot, f"SELECT count(*) AS n {where}", *values)[0]["n"])
+        count = int(self.store.rows(snapshot, f"SELECT count(*) AS n {where}", *values)[0]["n"])
         pages = max(1, -(-count // size))
         number = min(max(1, number), pages)
-        items = self._rows(
+        items = self.store.rows(
             snapshot,
             f"SELECT m.*, coalesce(m.department_name, d.department_name) AS department {where} "
             "ORDER BY d.sort_order NULLS LAST, m.department_code, m.matter_code, m.source LIMIT ? OFFSET ?",
@@ -103,7 +100,7 @@ class PageRepository:
             LEFT JOIN (SELECT region_code, min(region_name) AS region_name FROM marts.dim_region GROUP BY ALL) AS r ON r.region_code = m.region_code
             WHERE m.source = ? AND m.matter_code = ? AND {_PUBLIC}
         """  # noqa: S608 (a constant)
-        found = self._rows(snapshot, sql, source, matter_code)
+        found = self.store.rows(snapshot, sql, source, matter_code)
         return found[0] if found else None
 
     def matter_departments(self, snapshot: Snapshot) -> list[Row]:
@@ -114,25 +111,25 @@ class PageRepository:
             WHERE m.department_code IS NOT NULL AND {_PUBLIC}
             GROUP BY m.department_code ORDER BY any_value(d.sort_order) NULLS LAST, m.department_code
         """  # noqa: S608 (a constant)
-        return self._rows(snapshot, sql)
+        return self.store.rows(snapshot, sql)
 
     def matter_types(self, snapshot: Snapshot) -> list[Row]:
         """Types of the directory's matters: code, number of matters."""
         where = f"WHERE type_code IS NOT NULL AND {_PUBLIC}"
-        return self._rows(snapshot, f"SELECT type_code AS code, count(*) AS n FROM marts.dim_matter {where} GROUP BY ALL ORDER BY code")  # noqa: S608
+        return self.store.rows(snapshot, f"SELECT type_code AS code, count(*) AS n FROM marts.dim_matter {where} GROUP BY ALL ORDER BY code")  # noqa: S608
 
     def run_state(self, snapshot: Snapshot) -> RunState:
         """How the snapshot's run went."""
-        run = self._rows(snapshot, "SELECT * FROM marts.run WHERE run_id = ?", snapshot.run_id)
+        run = self.store.rows(snapshot, "SELECT * FROM marts.run WHERE run_id = ?", snapshot.run_id)
         return RunState(
             run[0] if run else {},
-            self._rows(snapshot, "SELECT * FROM marts.mart_sync_run WHERE run_id = ? ORDER BY source, rows_read DESC, subject", snapshot.run_id),
-            self._rows(
+            self.store.rows(snapshot, "SELECT * FROM marts.mart_sync_run WHERE run_id = ? ORDER BY source, rows_read DESC, subject", snapshot.run_id),
+            self.store.rows(
                 snapshot,
                 "SELECT source, subject, reason_code, min(reason) AS reason, count(*) AS n FROM marts.quarantine GROUP BY ALL "
                 "ORDER BY n DESC, source, subject, reason_code",
             ),
-            self._rows(
+            self.store.rows(
                 snapshot, "SELECT * FROM marts.check_result WHERE run_id = ? "
                 "ORDER BY passed, array_position(['blocks', 'counts', 'advises'], severity), failed_rows DESC, table_name, check_name",
                 snapshot.run_id,
@@ -141,16 +138,16 @@ class PageRepository:
 
     def score_systems(self, snapshot: Snapshot) -> list[str]:
         """Codes of the indicator systems that have scores."""
-        return [row["code"] for row in self._rows(snapshot, "SELECT DISTINCT system_code AS code FROM marts.score_department_month ORDER BY code")]
+        return [row["code"] for row in self.store.rows(snapshot, "SELECT DISTINCT system_code AS code FROM marts.score_department_month ORDER BY code")]
 
     def score_months(self, snapshot: Snapshot, system_code: str) -> list[date]:
         """Months in which a department has a score, newest first."""
         sql = "SELECT DISTINCT month FROM marts.score_department_month WHERE system_code = ? AND score IS NOT NULL ORDER BY month DESC"
-        return [row["month"] for row in self._rows(snapshot, sql, system_code)]
+        return [row["month"] for row in self.store.rows(snapshot, sql, system_code)]
 
     def scores(self, snapshot: Snapshot, system_code: str, month: date) -> list[Row]:
         """The departments of a month, best first, with ``change`` against the month before; without score last."""
-        return self._rows(
+        return self.store.rows(
             snapshot,
             "SELECT s.*, s.score - p.score AS change FROM marts.score_department_month AS s LEFT JOIN marts.score_department_month AS p "
             "ON p.system_code = s.system_code AND p.department_code = s.department_code AND p.month = (s.month - INTERVAL 1 MONTH)::DATE "
@@ -160,21 +157,12 @@ class PageRepository:
 
     def score_trend(self, snapshot: Snapshot, system_code: str, department_code: str, month: date, months: int = 12) -> list[Row]:
         """The months up to ``month``, oldest first: score of the department and ``average`` of all departments."""
-        return self._rows(
+        return self.store.rows(
             snapshot,
             "SELECT month, any_value(score) FILTER (department_code = ?) AS score, avg(score) AS average FROM marts.score_department_month "
             "WHERE system_code = ? AND month <= ? AND month > (?::DATE - to_months(?))::DATE GROUP BY month ORDER BY month",
             department_code, system_code, month, month, months,
         )
-
-    def _rows(self, snapshot: Snapshot, sql: str, *values: Any) -> list[Row]:
-        with self.store.acquire(snapshot) as connection:
-            try:
-                found = connection.execute(sql, list(values))
-                names = [column[0] for column in found.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-            except (duckdb.CatalogException, duckdb.BinderException) as error:
-                raise YiwangError("YW-STORE-007", detail=str(error).splitlines()[0]) from error
 
 
 def _matching(search: MatterSearch) -> tuple[list[str], list[Any]]:

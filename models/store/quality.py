@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
-from models.domain.errors import YiwangError
 from models.store.snapshots import Snapshot, SnapshotStore
 
 Row = dict[str, Any]
@@ -88,7 +85,7 @@ class QualityRepository:
         Raises:
             YiwangError: YW-STORE-007 where the snapshot is older than the ledger.
         """
-        [totals] = self._rows(
+        [totals] = self.store.rows(
             snapshot,
             f"""SELECT (SELECT coalesce(sum(rows_checked), 0)::BIGINT FROM marts.mart_quality_department_day WHERE {_COUNTED}) AS rows_checked,
                 (SELECT coalesce(sum(rows_failed), 0)::BIGINT FROM marts.mart_quality_department_day WHERE {_COUNTED}) AS rows_failed,
@@ -97,8 +94,8 @@ class QualityRepository:
                 FROM marts.quality_violation""",  # noqa: S608 - constants
             snapshot.run_id,
         )
-        rules = self._rows(snapshot, "SELECT count(*) FILTER (status <> 'not_evaluated') AS evaluated, count(*) FILTER (status = 'not_evaluated') AS not_evaluated FROM marts.quality_rule")
-        cells = self._rows(
+        rules = self.store.rows(snapshot, "SELECT count(*) FILTER (status <> 'not_evaluated') AS evaluated, count(*) FILTER (status = 'not_evaluated') AS not_evaluated FROM marts.quality_rule")
+        cells = self.store.rows(
             snapshot,
             f"""WITH cell AS (
                     SELECT department_code, subject, sum(rows_checked)::BIGINT AS rows_checked, sum(rows_failed)::BIGINT AS rows_failed
@@ -107,7 +104,7 @@ class QualityRepository:
                 FROM cell AS c LEFT JOIN (SELECT DISTINCT ON (department_code) department_code, department_name FROM marts.dim_department) AS d USING (department_code)
                 WINDOW own AS (PARTITION BY c.department_code) ORDER BY share DESC, department_code NULLS LAST, subject""",  # noqa: S608
         )
-        trend = self._rows(
+        trend = self.store.rows(
             snapshot,
             "SELECT date, sum(rows_checked)::BIGINT AS rows_checked, sum(rows_failed)::BIGINT AS rows_failed, sum(opened)::BIGINT AS opened, "
             "sum(healed)::BIGINT AS healed FROM marts.mart_quality_rule_day GROUP BY date ORDER BY date",
@@ -117,7 +114,7 @@ class QualityRepository:
     def rules(self, snapshot: Snapshot, *, failed_only: bool = False) -> list[Row]:
         """Every rule with what its latest evaluation of all partitions found, the worst first."""
         having = "WHERE rows_failed > 0" if failed_only else ""
-        return self._rows(
+        return self.store.rows(
             snapshot,
             f"""SELECT * FROM (
                     SELECT r.rule_id, r.title, r.table_name, r.subject, r.dimension, r.severity, r.gate, r.owner, r.standard, r.clause, r.status, r.reason,
@@ -137,9 +134,9 @@ class QualityRepository:
             size: Rows of a page.
         """
         condition, values = _where(wanted)
-        [counted] = self._rows(snapshot, f"SELECT count(*) AS n {_FROM} WHERE {condition}", *values)  # noqa: S608
+        [counted] = self.store.rows(snapshot, f"SELECT count(*) AS n {_FROM} WHERE {condition}", *values)  # noqa: S608
         sql = f"SELECT {_LIST} {_FROM} WHERE {condition} ORDER BY {_ORDER} LIMIT ? OFFSET ?"  # noqa: S608
-        return self._rows(snapshot, sql, *values, size, (number - 1) * size), int(counted["n"])
+        return self.store.rows(snapshot, sql, *values, size, (number - 1) * size), int(counted["n"])
 
     def export(self, snapshot: Snapshot, wanted: Wanted, page: int = 5_000) -> Iterator[tuple[list[str], list[tuple[Any, ...]]]]:
         """All violations that are wanted, page by page with the names of the columns; the snapshot is held meanwhile."""
@@ -154,24 +151,15 @@ class QualityRepository:
     def record(self, snapshot: Snapshot, table: str, source: str | None, key: str) -> list[Row]:
         """What was ever found about one record, in the order in which it was found first."""
         sql = f"SELECT {_LIST} {_FROM} WHERE v.table_name = ? AND v.source IS NOT DISTINCT FROM ? AND v.record_key = ? ORDER BY v.first_seen_at, v.rule_id"  # noqa: S608
-        return self._rows(snapshot, sql, table, source, key)
+        return self.store.rows(snapshot, sql, table, source, key)
 
     def choices(self, snapshot: Snapshot) -> tuple[list[Row], list[str]]:
         """Departments and subjects that have violations, to choose from."""
-        departments = self._rows(snapshot, f"SELECT DISTINCT v.department_code, d.department_name {_FROM} WHERE v.department_code IS NOT NULL ORDER BY ALL")  # noqa: S608
-        return departments, [row["subject"] for row in self._rows(snapshot, "SELECT DISTINCT subject FROM marts.quality_rule ORDER BY 1")]
+        departments = self.store.rows(snapshot, f"SELECT DISTINCT v.department_code, d.department_name {_FROM} WHERE v.department_code IS NOT NULL ORDER BY ALL")  # noqa: S608
+        return departments, [row["subject"] for row in self.store.rows(snapshot, "SELECT DISTINCT subject FROM marts.quality_rule ORDER BY 1")]
 
     def _silent(self, snapshot: Snapshot) -> list[Row]:
-        return self._rows(snapshot, "SELECT rule_id, title, reason FROM marts.quality_rule WHERE status = 'not_evaluated' ORDER BY 1")
-
-    def _rows(self, snapshot: Snapshot, sql: str, *values: Any) -> list[Row]:
-        with self.store.acquire(snapshot) as connection:
-            try:
-                found = connection.execute(sql, list(values))
-                names = [column[0] for column in found.description or ()]
-                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-            except (duckdb.CatalogException, duckdb.BinderException) as error:
-                raise YiwangError("YW-STORE-007", detail=str(error).splitlines()[0]) from error
+        return self.store.rows(snapshot, "SELECT rule_id, title, reason FROM marts.quality_rule WHERE status = 'not_evaluated' ORDER BY 1")
 
 
 def _where(wanted: Wanted) -> tuple[str, list[Any]]:

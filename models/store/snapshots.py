@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -127,6 +128,25 @@ class SnapshotStore:
             yield cursor
         finally:
             self._give_back(opened, cursor)
+
+    def rows(self, snapshot: Snapshot, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """The rows of a query on a snapshot, each as column → value.
+
+        Args:
+            snapshot: The snapshot to read.
+            sql: The query; names in it are constants of the code.
+            values: Values of its parameters.
+
+        Raises:
+            YiwangError: YW-STORE-007 when the snapshot lacks what is asked for: it is older than this version; as :meth:`acquire`.
+        """
+        with self.acquire(snapshot) as connection:
+            try:
+                found = connection.execute(sql, list(values))
+                names = [column[0] for column in found.description or ()]
+                return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            except (duckdb.CatalogException, duckdb.BinderException) as error:
+                raise YiwangError("YW-STORE-007", detail=str(error).splitlines()[0]) from error
 
     def publish(self, masked: Path, run_id: str, as_of: datetime, published_at: datetime | None = None) -> Path:
         """Put a copy of the masked marts into service.

@@ -11,17 +11,23 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.store.quality import STATES, QualityRepository, Wanted
 from models.store.snapshots import Snapshot, SnapshotStore
+from quality.service import DIMENSIONS
+from quality.service import SEVERITIES as WORDS
 from serving.auth.service import WAREHOUSE_READ, require
 from serving.web.catalogue import staff_page
 from serving.web.templating import Templates
 
-SEVERITIES = {"blocks": ("阻断上报", "bad", "!"), "counts": ("计入质量", "warn", "○"), "advises": ("提示", "soft", "–")}
+_SIGNS = {"blocks": ("bad", "!"), "counts": ("warn", "○"), "advises": ("soft", "–")}
+SEVERITIES = {severity: (word, *_SIGNS[severity]) for severity, word in WORDS.items()}
 """Severity → word, colour, sign: never the colour alone."""
-DIMENSIONS = {"completeness": "完整性", "validity": "有效性", "uniqueness": "唯一性", "consistency": "一致性", "timeliness": "时效性", "accuracy": "准确性"}
-SUBJECTS = {"matter": "事项", "case": "办件", "case_event": "办件环节", "certificate": "电子证照", "review": "好差评", "relation": "主题间关系", "figures": "指标口径", "history": "历史版本", "personal": "个人信息"}
+SUBJECTS = {name: SUBJECT_TITLES[name] for name in ("matter", "case", "case_event", "certificate", "review")} | {
+    "relation": "主题间关系", "figures": "指标口径", "history": "历史版本", "personal": "个人信息",
+}  # fmt: skip
+"""Subject of rules (the file that they stand in) → title, in the order in which people read them."""
 STATE_TITLES = {"open": "未整改", "healed": "已整改", "all": "全部"}
 _COLUMNS = {
     "rule_id": "规则", "rule_title": "问题", "table_name": "数据表", "subject": "主题", "source": "数据源", "record_key": "记录", "field": "字段", "value": "值", "department_code": "部门代码",

@@ -37,7 +37,7 @@ def report_router(settings: Settings) -> APIRouter:
     def show_checks(page: str) -> Response:
         """A page of the checks' details, to which the report links."""
         folder = (path.parent / "checks").resolve()
-        target = (folder / page).resolve()
+        target = (folder / page.replace("\0", "")).resolve()
         if not target.is_relative_to(folder) or target.suffix != ".html" or not target.is_file():
             raise YiwangError("YW-SERVE-009")
         return HTMLResponse(target.read_text(encoding="utf-8"), headers={"content-security-policy": policy_of(""), "cache-control": "no-cache"})

@@ -190,3 +190,15 @@ def test_pages_of_violations_do_not_overlap(settings: Settings) -> None:
     quality, snapshot = QualityRepository(SnapshotStore(settings)), SnapshotStore(settings).in_service()
     pages = [quality.violations(snapshot, Wanted("all"), number, 3)[0] for number in (1, 2)]
     assert [len(rows) for rows in pages] == [3, 1] and len({(row["rule_id"], row["record_key"]) for rows in pages for row in rows}) == 4
+
+
+def test_details_of_checks_are_pages_of_their_folder_and_nothing_else(settings: Settings, client: httpx.Client) -> None:
+    folder = settings.home / "reports" / "checks" / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.html").write_text("<p>一页</p>", encoding="utf-8")
+    (folder / "secret.key").write_text("x", encoding="utf-8")
+    (settings.home / "reports" / "other.html").write_text("x", encoding="utf-8")
+    shown = client.get("/checks/run/index.html")
+    assert shown.status_code == 200 and "一页" in shown.text and "script-src 'none'" in shown.headers["content-security-policy"]
+    for page in ("run/secret.key", "run", "", "%2e%2e/other.html", "..%2fother.html", "run/..%2f..%2fother.html", "run/%00index.html%00.key", "%2fetc%2fpasswd", "nobody.html"):
+        assert client.get(f"/checks/{page}").status_code == 404, page
