@@ -71,7 +71,8 @@ def unexpected_rows(
     environment = {**os.environ, **_ENVIRONMENT}
     order = {
         "masked": str(masked), "expectations": [vars(expectation) for expectation in expectations],
-        "zone": zone, "docs": str(docs) if docs else None, "run_name": run_name,
+        # Great Expectations takes no relative folder
+        "zone": zone, "docs": str(docs.resolve()) if docs else None, "run_name": run_name,
     }  # fmt: skip
     with subprocess.Popen(  # noqa: S603 - our own module, no input of a user
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True, encoding="utf-8"

@@ -125,3 +125,11 @@ def test_the_listing_of_duckdb_is_still_needed(good: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(good)], capture_output=True, text=True, check=False)
     assert "'unexpected'" not in done.stdout
+
+
+def test_a_home_may_be_named_from_where_one_stands(faulty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(faulty, "masked.duckdb")
+    expectations = [Expectation("none", "fct_case", "t.case_number IS NULL", title="办件没有编号")]
+    assert dict(unexpected_rows(Path("masked.duckdb"), expectations, "UTC", Path("docs"), "run-1")) == {"none": 0}
+    assert (tmp_path / "docs" / "index.html").is_file()
