@@ -41,7 +41,7 @@ contract: .venv/installed-dev  ## who may import whom; docs keep up with code
 unit: .venv/installed-dev
 	$(BIN)/pytest -rs -n 2 -m "not slow" tests/unit
 integration: .venv/installed-dev
-	$(BIN)/pytest -rs -n 2 --dist loadfile -m "not slow" tests/integration
+	$(BIN)/pytest -rs -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/integration
 e2e: .venv/installed-dev
 	$(BIN)/pytest -rs -m "not slow" tests/e2e
 slow: .venv/installed-dev  ## the slow set, and property tests with all their examples

@@ -19,6 +19,15 @@ from tests.support.city import CASES, ENVIRONMENT, UNTIL, YIWANG
 from tests.support.postgres import Server
 
 
+LONGEST = ("test_run.py", "test_history.py", "test_upgrade.py", "test_operational_kills.py", "test_history_dims.py", "test_marts.py", "test_pouring.py")
+"""Files that take a minute or more: begun first, none is left for the end, when one worker would do it while the other waits."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; the others stay in their order."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after the first run of a city of 1,000 cases with planted errors; nobody writes into it (copy it).

@@ -174,6 +174,7 @@ def test_a_damaged_warehouse_is_named_and_left_alone(tmp_path: Path, first: Path
     assert (home / "work" / "warehouse.duckdb").read_bytes() == b"no database"
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_said_in_one_sentence(tmp_path: Path, first: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
