@@ -18,7 +18,6 @@ from pipelines.sample.service import write_sample
 from tests.support.city import CASES, ENVIRONMENT, UNTIL, YIWANG
 from tests.support.postgres import Server
 
-
 LONGEST = ("test_run.py", "test_history.py", "test_upgrade.py", "test_operational_kills.py", "test_history_dims.py", "test_marts.py", "test_pouring.py")
 """Files that take a minute or more: begun first, none is left for the end, when one worker would do it while the other waits."""
 
