@@ -18,13 +18,15 @@ from typer.testing import CliRunner
 
 from models.core.audit import heads
 from models.core.audit.chain import START, Head, link, sign
+from models.core.audit.reading import listed
 from models.core.audit.service import heads_of, seal, verify
 from models.core.crypto.service import provider
 from models.core.crypto.software import SoftwareProvider
-from models.core.work.service import Actor, Work
+from models.core.work.service import Actor, Work, work
 from models.domain.settings import Settings, get_settings
 from models.store.operational.database import Database
 from models.store.operational.migration import upgrade
+from models.store.operational.paging import Paging
 from models.store.operational.tables import Audit, AuditHead
 from serving.cli.main import app
 from tests.support.operational import AT, CRYPTO, chain, record, unguarded
@@ -134,6 +136,20 @@ def test_spoilt_rows_are_findings_and_hide_nothing_beside_them(database: Databas
         path.unlink()
     merged = {name: sorted([*expected, ("changed", 6)], key=str) for name, (_, expected) in spoilt.items()}
     assert {name: sorted(each, key=str) for name, each in found.items()} == merged
+
+
+def test_a_list_of_the_audit_says_which_row_cannot_be_read_and_shows_the_others(database: Database, path: Path) -> None:
+    names = [name for name in SPOILT if "head" not in name and "hash" not in name] if database.is_sqlite else ["no end of days"]
+    for name in names:
+        record(database, 5)
+        seal(database, CRYPTO, path, AT)
+        unguarded(database, SPOILT[name][0] if database.is_sqlite else "UPDATE audit SET at = 'infinity' WHERE chain_number = 3")
+        with work(database, Actor("reader", frozenset()), AT) as now:
+            read = listed(now, Paging()).items
+        assert [entry.is_readable for entry in read] == [True, True, False, True, True], name
+        assert read[2].at is None and all(entry.target for entry in read if entry.is_readable)
+        unguarded(database, "DELETE FROM audit", "DELETE FROM audit_head")
+        path.unlink()
 
 
 def test_a_row_spoilt_before_it_was_sealed_does_not_keep_others_from_being_sealed(database: Database, path: Path) -> None:

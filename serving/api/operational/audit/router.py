@@ -18,12 +18,13 @@ class AuditItem(Shown):
     """一条审计记录。"""
 
     position: int = Field(description="序号")
-    at: dt.datetime = Field(description="时间")
+    is_readable: bool = Field(description="false：这一行被改得无法读取，其余各项为空；请运行 yiwang audit verify")
+    at: dt.datetime | None = Field(description="时间")
     actor: str = Field(description="何人")
     authority: str = Field(description="依据")
     action: str = Field(description="做了什么")
     target: str = Field(description="对什么")
-    detail: dict[str, Any] = Field(description="详情，不含明文个人信息")
+    detail: dict[str, Any] | None = Field(description="详情，不含明文个人信息")
     chain_number: int | None = Field(description="链中的序号；尚未封存时为空")
 
 
