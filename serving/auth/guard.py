@@ -20,7 +20,7 @@ from serving.auth.accounts import Accounts, key_of, session_of
 from serving.auth.credentials import Authenticator
 from serving.auth.principal import WAREHOUSE_READ
 
-PUBLIC = frozenset({"/health", "/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/favicon.ico"})
+PUBLIC = frozenset({"/health", "/ready", "/ready/data", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/favicon.ico"})
 """Addresses that anybody may ask for: is it alive, what can it do. None of them shows data."""
 PUBLIC_FOLDERS = ("/static-offline-docs/",)
 """Folders of the same kind: the documentation's own scripts."""

@@ -153,7 +153,8 @@ def test_problem_of_a_stranger_and_of_the_inside(snapshot_settings: Settings, mo
 def test_problem_without_data(tmp_path: object) -> None:
     with running(Settings(home=tmp_path, dev=True)) as client:
         problem_of(client.get(f"{API}/cases"), 503, "YW-STORE-001")
-        problem_of(client.get("/ready"), 503, "YW-STORE-001")
+        problem_of(client.get("/ready/data"), 503, "YW-STORE-001")
+        assert client.get("/ready").json() == {"status": "ok", "parts": {"operations": "ok", "data": "YW-STORE-001"}}, "without data the operational core works"
         assert client.get("/health").json() == {"status": "ok"}
 
 
@@ -170,7 +171,7 @@ def test_server_goes_on_with_what_is_left(snapshot_settings: Settings, lost: str
             newest.unlink()
         expected = "run-2" if lost == "pointer" else RUN_ID
         assert client.get(f"{API}/cases").json()["run_id"] == expected
-        assert client.get("/ready").status_code == client.get("/matters").status_code == 200
+        assert client.get("/ready/data").status_code == client.get("/matters").status_code == 200
         goes_on = client.get(f"{API}/cases", params={"limit": 200, "cursor": begun["next"]})
         if lost == "pointer":
             assert goes_on.json()["run_id"] == "run-2"
@@ -178,7 +179,7 @@ def test_server_goes_on_with_what_is_left(snapshot_settings: Settings, lost: str
             problem_of(goes_on, 410, "YW-STORE-004")
         for path in settings.snapshots.glob("*.duckdb"):
             path.unlink()
-        for address in ("/ready", f"{API}/cases"):
+        for address in ("/ready/data", f"{API}/cases"):
             problem_of(client.get(address), 503, "YW-STORE-001")
         assert client.get("/matters").status_code == 503
         publish(settings, "run-3", cases=10)
@@ -186,7 +187,8 @@ def test_server_goes_on_with_what_is_left(snapshot_settings: Settings, lost: str
 
 
 def test_ready_with_data(client: httpx.Client) -> None:
-    assert client.get("/ready").json() == {"status": "ok"}
+    assert client.get("/ready").json() == {"status": "ok", "parts": {"operations": "ok", "data": "ok"}}
+    assert client.get("/ready/data").json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_mart_that_a_snapshot_does_not_have_is_empty(snapshot_settings: Settings
         problem_of(client.get(f"{API}/runs/run-2"), 404, "YW-SERVE-006")
         case = client.get(f"{API}/cases", params={"limit": 1}).json()["items"][0]
         assert client.get(f"{API}/cases/sample/{case['case_number']}").json()["item"]["reviews"] == []
-        assert client.get("/ready").status_code == 200
+        assert client.get("/ready/data").status_code == 200
 
 
 def test_headers_and_documentation_stay_at_home(client: httpx.Client) -> None:

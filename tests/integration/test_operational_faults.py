@@ -48,7 +48,7 @@ def away(own_server: Server, tmp_path: Path, seconds: float) -> None:
             answer = asking.get("/api/v1/cases", headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (503, "YW-STORE-008")
             assert time.monotonic() - started < 6, "it says so at once, it does not hang"
-            assert asking.get("/health").status_code == 200
+            assert (asking.get("/health").status_code, asking.get("/ready").status_code) == (200, 503)
             asked += 1
             time.sleep(0.1)
         assert asked >= 3
