@@ -47,6 +47,24 @@ _REASONS = {
     "int_from_float": "应为整数",
     "greater_than_equal": "不能小于 {ge}",
     "less_than_equal": "不能大于 {le}",
+    "greater_than": "应大于 {gt}",
+    "literal_error": "应为 {expected}",
+    "enum": "应为 {expected}",
+    "string_type": "应为文字",
+    "dict_type": "应为对象",
+    "list_type": "应为列表",
+    "model_attributes_type": "应为对象",
+    "model_type": "应为对象",
+    "date_from_datetime_inexact": "应为日期，如 2026-06-30",
+    "datetime_type": "应为时间，如 2026-06-30T09:00:00+08:00",
+    "int_type": "应为整数",
+    "uuid_parsing": "应为标识，如 01909a4e-0000-7000-8000-000000000001",
+    "uuid_type": "应为标识，如 01909a4e-0000-7000-8000-000000000001",
+    "datetime_parsing": "应为时间，如 2026-06-30T09:00:00+08:00",
+    "datetime_from_date_parsing": "应为时间，如 2026-06-30T09:00:00+08:00",
+    "date_type": "应为日期，如 2026-06-30",
+    "string_pattern_mismatch": "含有不允许的字符，或格式不对",
+    "json_invalid": "不是合法的 JSON",
     "string_too_long": "不能超过 {max_length} 个字符",
     "too_long": "不能超过 {max_length} 个值",
     "date_from_datetime_parsing": "应为日期，如 2026-06-30",
@@ -159,8 +177,13 @@ async def _of_http(request: Request, error: Exception) -> Response:
 
 
 def _name(location: tuple[Any, ...]) -> str:
-    return str(location[1]) if len(location) > 1 else str(location[0])
+    """Where in the request: ``limits.promised_limit``."""
+    return ".".join(map(str, location[1:])) if len(location) > 1 else str(location[0])
 
 
 def _reason(found: Any) -> str:
-    return _REASONS.get(found["type"], "格式不正确").format(**found.get("ctx", {}))
+    if found["type"] in ("string_too_short", "too_short"):
+        least = found["ctx"]["min_length"]
+        return "不能为空" if least == 1 else f"至少 {least} 个"
+    said = {name: str(value).replace("'", "").replace(" or ", "、").replace(", ", "、") if name == "expected" else value for name, value in found.get("ctx", {}).items()}
+    return _REASONS.get(found["type"], "格式不正确").format(**said)

@@ -68,8 +68,12 @@ def test_who_may_not_take_a_step_is_told_who_may(town: City) -> None:
     case = approved(town)
     answer = town.act(case, town.keys["handler"], "grant")
     assert (answer.status_code, answer.json()["code"]) == (403, "YW-CORE-002")
+    assert answer.json()["detail"] == "不能“准予许可”：须由“审批人”办理。"
     answer = town.act(case, town.keys["approver"], "deny")
     assert (answer.status_code, answer.json()["code"]) == (422, "YW-CORE-003")
+    matter = {"code": "M", "name": "", "unit_code": "B01", "process": "licence", "effective_from": "2026-07-01", "limits": {"promised_limit": -1}}
+    told = {each["name"]: each["detail"] for each in town.post("/api/v1/matters", town.staff["system_administrator"], matter).json()["errors"]}
+    assert told == {"name": "不能为空", "limits.promised_limit": "不能小于 0"}
     assert town.act(case, town.citizens[0], "grant").status_code == 403
 
 

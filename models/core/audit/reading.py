@@ -73,7 +73,7 @@ def _entry(row: Any) -> Entry:
         detail = checked(row.detail) if is_whole else None
     except (TypeError, ValueError, RecursionError):
         return Entry(row.position)
-    return Entry(*row[:6], detail, row.chain_number, is_readable=True) if is_whole else Entry(row.position)
+    return Entry(row.position, row.at, row.actor, row.authority, row.action, row.target, detail, row.chain_number, is_readable=True) if is_whole else Entry(row.position)
 
 
 def _aware(at: datetime) -> datetime:

@@ -22,6 +22,7 @@ from models.core.processes.engine import SYSTEM, CaseState, Command, Engine, Ent
 from models.core.processes.marking import Marking
 from models.core.work.service import Actor, Work, work
 from models.domain.clock import Limits
+from models.domain.codes import label
 from models.domain.errors import YiwangError
 from models.store.operational.database import Database
 from models.store.operational.tables import CaseEvent, CaseFile, ProcessVersion, Task
@@ -94,11 +95,11 @@ def open_case(
     if now.session.get(ProcessVersion, (process.process, process.version)) is None:
         raise YiwangError("YW-STORE-011", what="流程", key=f"{process.process}/{process.version}")
     if process.channels and channel_code not in process.channels:
-        raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过渠道 {channel_code} 申请")
+        raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过“{label('L.channel', channel_code)}”申请" if channel_code else "须写明渠道")
     if is_commitment and not process.rules.commitment:
         raise YiwangError("YW-CORE-003", action="申请", detail="本事项不适用告知承诺")
     if process.is_renewal != (expires_on is not None):
-        detail = "延续须写明原证件的有效期截止日 expires_on" if process.is_renewal else "本事项不是延续，不需要有效期截止日 expires_on"
+        detail = "延续须写明原证件的有效期截止日" if process.is_renewal else "本事项不是延续，不需要有效期截止日"
         raise YiwangError("YW-CORE-003", action="申请", detail=detail)
     matter = matter or {}
     terms: dict[str, Any] = asdict(limits or Limits())

@@ -26,11 +26,12 @@ from models.core.matters.service import in_force, newest_process, next_case_numb
 from models.core.organisation import windows
 from models.core.organisation.units import in_use, known_regions, unit_for
 from models.core.parties.service import may_act
-from models.core.policy.service import Access, policy
+from models.core.policy.service import Access, policy, role_title
 from models.core.processes.definition import Action, Effect, Phase, Process
 from models.core.processes.engine import CaseState, Command
 from models.core.work.service import Work
 from models.domain.clock import Limits
+from models.domain.codes import label
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.domain.settings import Settings
@@ -130,7 +131,7 @@ def draft(now: Work, crypto: CryptoProvider, settings: Settings, access: Access,
     if authority is None and not (access.is_everywhere or unit_code in access.units):
         raise YiwangError("YW-POLICY-003")
     if matter.channels and wanted.channel_code not in matter.channels:
-        raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过渠道 {wanted.channel_code} 申请")
+        raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过“{label('L.channel', wanted.channel_code)}”申请" if wanted.channel_code else "须写明渠道")
     if wanted.is_commitment and not matter.is_commitment:
         raise YiwangError("YW-CORE-003", action="申请", detail="本事项不适用告知承诺")
     if wanted.window_code is not None and (takes := windows.get(now.session, wanted.window_code).matters) and matter.code not in takes:
@@ -266,7 +267,7 @@ def claim(now: Work, access: Access, task_id: UUID) -> Task:
     task = _task(now.session, access, task_id)
     name = access.principal.name
     if task.role not in policy().roles_in(now.session, access.principal, access.permission, task.unit_code):
-        raise YiwangError("YW-CORE-002", action="领取待办", role=task.role)
+        raise YiwangError("YW-CORE-002", action="领取待办", role=role_title(task.role))
     if is_anothers(now.session, task, access.principal, now.at):
         raise YiwangError("YW-CORE-008")
     case, _, engine = load(now.session, task.case_id)

@@ -206,6 +206,11 @@ def _access(principal: Principal, permission: str, found: Sequence[tuple[Grant, 
     )  # fmt: skip
 
 
+def role_title(role: str) -> str:
+    """What people call a role; its name where the policy does not know it."""
+    return policy().roles[role].title if role in policy().roles else role
+
+
 @cache
 def policy() -> Policy:
     """The rules that ship.

@@ -29,6 +29,10 @@ class Phase(StrEnum):
     CLOSED = "closed"
 
 
+PHASES: dict[str, str] = {
+    Phase.DRAFT: "草稿", Phase.RECEIVED: "已收件", Phase.RETURNED: "预审退回", Phase.CORRECTING: "补正中", Phase.IN_APPROVAL: "审批中", Phase.COMPLETED: "已办结", Phase.CLOSED: "已结束",
+}  # fmt: skip
+"""What people call them."""
 OPEN = (Phase.RECEIVED, Phase.RETURNED, Phase.CORRECTING, Phase.IN_APPROVAL)
 """Phases in which the body owes something."""
 

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from models.core.processes.definition import MUST_SAY_WHY, Action, Effect, Phase, Process, Time
+from models.core.policy.service import role_title
+from models.core.processes.definition import MUST_SAY_WHY, PHASES, Action, Effect, Phase, Process, Time
 from models.core.processes.marking import accept_by_time, begin, fire, grant_by_time, is_possible
 from models.core.processes.state import SYSTEM, CaseState, Command, Entry, Timer, Transition
 from models.domain.calendar import WorkCalendar
 from models.domain.clock import ENDED_WITHOUT_DECISION, LICENCE, PAUSE_KINDS, Clocks, Limits, clock
+from models.domain.codes import label
 from models.domain.errors import YiwangError
 from models.domain.time_limit import Limit, due_number
 
@@ -69,9 +71,9 @@ class Engine:
                 YW-CORE-003 where something that it needs is missing or wrong.
         """
         if command.at.tzinfo is None:
-            raise _incomplete(command, "时间没有时区")
+            raise _incomplete(self._title(command), "时间没有时区")
         if state.entries and command.at < state.entries[-1].at:
-            raise _incomplete(command, "时间早于办件的上一个环节")
+            raise _incomplete(self._title(command), "时间早于办件的上一个环节")
         settled = self.settle(state, command.at)
         now = settled.state
         named = [action for action in self.process.actions if action.action == command.action]
@@ -81,10 +83,10 @@ class Engine:
         if not here:
             raise YiwangError("YW-CORE-001", action=named[0].title, detail=f"办件当前处于“{self._where(now)}”")
         if len(here) > 1:
-            raise _incomplete(command, "有几个环节可以这样办理，请写明环节")
+            raise _incomplete(named[0].title, "有几个环节可以这样办理，请写明环节")
         action = here[0]
         if self.process.role_of(action) not in command.roles:
-            raise YiwangError("YW-CORE-002", action=action.title, role=self.process.role_of(action))
+            raise YiwangError("YW-CORE-002", action=action.title, role=role_title(self.process.role_of(action)))
         if blocked := self._blocked(now, action, command.at):
             raise YiwangError("YW-CORE-001", action=action.title, detail=blocked)
         self._check(now, action, command)
@@ -239,34 +241,34 @@ class Engine:
         rules, named = self.process.rules, command.missing
         outcome = _outcome(action, command) if action.effect is Effect.COMPLETE else None
         if any(not name.strip() for name in named) or len(set(named)) < len(named):
-            raise _incomplete(command, "材料名称不能为空，也不能重复")
+            raise _incomplete(action.title, "材料名称不能为空，也不能重复")
         if action.effect is Effect.COMPLETE and outcome not in action.outcomes:
-            raise _incomplete(command, f"办理结果须为 {'、'.join(action.outcomes)} 之一")
+            raise _incomplete(action.title, f"办理结果须为{_labels('L.outcome', action.outcomes)}之一")
         if action.effect is Effect.COMPLETE and outcome not in self._outcomes(state, action):
-            raise _incomplete(command, f"容缺材料尚未补齐：{'、'.join(state.missing)}")
+            raise _incomplete(action.title, f"容缺材料尚未补齐：{'、'.join(state.missing)}")
         needs_reason = action.needs_reason or action.effect in MUST_SAY_WHY or outcome in _WITHOUT_MISSING
         if needs_reason and not (command.reason and command.reason.strip()):
-            raise _incomplete(command, "须说明理由")
+            raise _incomplete(action.title, "须说明理由")
         match action.effect:
             case Effect.SUSPEND if command.special_kind not in self._pauses:
-                raise _incomplete(command, f"特别程序须为 {'、'.join(self._pauses)} 之一")
+                raise _incomplete(action.title, f"特别程序须为{_labels('L.special_kind', self._pauses)}之一")
             case Effect.SUSPEND if not command.has_written_notice:  # ALL art. 45
-                raise _incomplete(command, "特别程序须书面告知申请人")
+                raise _incomplete(action.title, "特别程序须书面告知申请人")
             case Effect.EXTEND:
                 if command.extension_days is None or command.extension_days < 1:
-                    raise _incomplete(command, "须写明延长的天数")
+                    raise _incomplete(action.title, "须写明延长的天数")
                 if fault := self._not_extendable(state, action, command.at, command.extension_days):
-                    raise _incomplete(command, fault)
+                    raise _incomplete(action.title, fault)
             case Effect.ACCEPT if named and rules.tolerance is None:
-                raise _incomplete(command, "本流程不能容缺受理")
+                raise _incomplete(action.title, "本流程不能容缺受理")
             case Effect.SUPPLY if not named or not set(named) <= set(state.missing):
-                raise _incomplete(command, f"须写明补齐了哪些材料：{'、'.join(state.missing)}")
+                raise _incomplete(action.title, f"须写明补齐了哪些材料：{'、'.join(state.missing)}")
             case Effect.GIVE_UP_COMMITMENT if named and state.accepted_at is None:
-                raise _incomplete(command, "受理前撤回承诺的，材料通过补正提交")
+                raise _incomplete(action.title, "受理前撤回承诺的，材料通过补正提交")
             case Effect.GIVE_UP_COMMITMENT if named and rules.tolerance is None:
-                raise _incomplete(command, "本流程不能容缺，没有补交材料的办法")
+                raise _incomplete(action.title, "本流程不能容缺，没有补交材料的办法")
             case Effect.TRANSFER if not (command.unit_code and command.unit_code.strip()):
-                raise _incomplete(command, "须写明转给哪个单位")
+                raise _incomplete(action.title, "须写明转给哪个单位")
 
     def _not_extendable(self, state: CaseState, action: Action, at: datetime, length: int) -> str | None:
         """Why the limit cannot be extended so far (ALL art. 42): once, before it ends, by the right head, no longer than allowed."""
@@ -319,12 +321,19 @@ class Engine:
 
     def _where(self, state: CaseState) -> str:
         titles = [self.process.step(step).title for step in sorted(state.marking.open_steps)]
-        return "、".join(titles) or {Phase.COMPLETED: "已办结", Phase.CLOSED: "已结束"}.get(state.marking.phase, state.marking.phase)
+        return "、".join(titles) or PHASES[state.marking.phase]
+
+    def _title(self, command: Command) -> str:
+        return next((action.title for action in self.process.actions if action.action == command.action), command.action)
 
 
 def _outcome(action: Action, command: Command) -> str | None:
     return command.outcome or (action.outcomes[0] if len(action.outcomes) == 1 else None)
 
 
-def _incomplete(command: Command, detail: str) -> YiwangError:
-    return YiwangError("YW-CORE-003", action=command.action, detail=detail)
+def _incomplete(title: str, detail: str) -> YiwangError:
+    return YiwangError("YW-CORE-003", action=title, detail=detail)
+
+
+def _labels(table: str, codes: Sequence[str]) -> str:
+    return "、".join(f"“{label(table, code)}”" for code in codes)

@@ -17,7 +17,7 @@ from models.core.handling.terms import Terms
 from models.core.parties import rights
 from models.core.parties.service import register
 from models.core.policy.service import Principal, policy
-from models.core.processes.definition import MUST_SAY_WHY, Effect, Phase
+from models.core.processes.definition import MUST_SAY_WHY, PHASES, Effect, Phase
 from models.domain.codes import code_tables
 from models.domain.errors import YiwangError
 from models.store.operational.paging import Paging
@@ -28,9 +28,6 @@ from serving.web.templating import Templates
 
 Short = Annotated[str, Form(max_length=200)]
 Long = Annotated[str, Form(max_length=4000)]
-PHASES = {
-    "draft": "草稿", "received": "已收件", "returned": "预审退回", "correcting": "补正中", "in_approval": "审批中", "completed": "已办结", "closed": "已结束",
-}  # fmt: skip
 
 
 class NewDraft(BaseModel):
