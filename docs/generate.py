@@ -13,7 +13,7 @@ import typer.main
 import yaml
 from pydantic import BaseModel
 
-from models.capability.service import load_system
+from models.capability.service import Node, load_system, shipped_systems, system_parts
 from models.core.processes.definition import Action, Correction, Process, Rules, Step, Time, Tolerance
 from models.core.processes.service import shipped
 from models.domain.codes import code_tables, items_not_carried, standard_items
@@ -127,10 +127,22 @@ def rule_page() -> str:
 
 
 def indicator_page() -> str:
-    """Every indicator of the shipped systems."""
-    system = load_system("routine")
-    rows = ((i.code, i.name, i.measure_code, i.weight, i.weight_source, i.minimum_denominator) for i in system.indicators)
-    return f"# Indicators\n\n## {system.name}（{system.label}）\n\n" + table(("code", "name", "measure", "weight", "weight source", "minimum denominator"), rows)
+    """Every indicator of the shipped systems, those that do not count with the reason."""
+    parts = ["# Indicators\n\nHow systems are written and scored: [capability](../capability.md).\n"]
+    for code in shipped_systems():
+        system = load_system(code)
+        parts.append(f"## `{code}` {system.name}（{system.label}）\n\n{system.year}, version {system.version}. {system.note}\n")
+        above = {child.code: node.name for node in system_parts(system) if isinstance(node, Node) for child in node.children}
+        rows = (
+            (f"`{i.code}`", i.name, above[i.code], i.formula, i.unit, "↑" if i.direction == "higher" else "↓", i.measure or i.external, i.weight, i.weight_source, i.minimum_sample)
+            for i in system.indicators
+        )
+        titles = ("code", "name", "in", "formula", "unit", "better", "measure or source", "weight", "weight source", "minimum sample")
+        parts.append(table(titles, rows))
+        if system.not_measured:
+            rest = ((f"`{i.code}`", i.name, above[i.code], i.formula, i.not_measured) for i in system.not_measured)
+            parts.append("Listed, not counted:\n\n" + table(("code", "name", "in", "formula", "reason"), rest))
+    return "\n".join(parts)
 
 
 def message_page() -> str:

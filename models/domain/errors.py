@@ -110,6 +110,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-QUALITY-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "表格 {path} 不能检查：{detail}。请改正后重试。"),
     "YW-QUALITY-004": (HTTPStatus.INTERNAL_SERVER_ERROR, "质量检查的两种计数不一致，本次不发布：{detail}。下次运行会全部重查，仍不一致时请报告此错误。"),
     "YW-QUALITY-005": (HTTPStatus.UNPROCESSABLE_ENTITY, "不能与植入错误的清单 {path} 对照：{detail}。请先对该样例城市运行一次。"),
+    "YW-QUALITY-006": (HTTPStatus.UNPROCESSABLE_ENTITY, "没有数据表 {table}，可选：{known}。请改正名称，还没有数据时先运行 yiwang run。"),
     "YW-REPORT-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "没有可上报的主题“{subject}”，可选：{known}。"),
     "YW-REPORT-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "上报期 {period} 不能建包：{detail}。"),
     "YW-REPORT-003": (HTTPStatus.CONFLICT, "{title} {period} 已建包 {package}，此后没有变化；要再送一次请运行 yiwang report resend {package}。"),
@@ -123,6 +124,8 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-REPORT-011": (HTTPStatus.CONFLICT, "已上报的{title} {reported} 条中有 {gone} 条在来源消失，像是来源不完整，未建包；请核对来源，确属删除时调高 --vanished。"),
     "YW-REPORT-012": (HTTPStatus.CONFLICT, "{path} 已经存在，请换一个目录或先移走它。"),
     "YW-SCORE-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "指标体系 {path} 有误：{detail}。"),
+    "YW-SCORE-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "表格 {path} 不能评分：{detail}。"),
+    "YW-SCORE-003": (HTTPStatus.UNPROCESSABLE_ENTITY, "不能评分：{detail}。"),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.capability.service import Indicator, Scores, System, load_system, score
+from models.capability.service import Indicator, Node, Scores, System, load_system, mismatches, score
 from tests.support.examples import examples
 
 ROUTINE = load_system("routine")
@@ -18,14 +18,16 @@ Fact = tuple[date, str, str, float, float]
 def indicator(code: str, weight: float = 1.0, direction: str = "higher", minimum: float = 1) -> Indicator:
     return Indicator.model_validate(
         {
-            "code": f"I{code}", "name": f"指标{code}", "measure_code": code, "formula": "甲 / 乙", "weight": weight, "weight_source": "assumed",
-            "direction": direction, "minimum_denominator": minimum,
+            "code": f"I{code}", "name": f"指标{code}", "measure": code, "unit": "%", "weight": weight, "weight_source": "assumed",
+            "direction": direction, "minimum_sample": minimum, "normalisation": {"method": "share"},
         }
     )
 
 
 def system(*indicators: Indicator) -> System:
-    return System(system_code="test", name="测试", year=2026, label="自评", indicators=indicators)
+    total = sum(i.weight or 0 for i in indicators)
+    shared = tuple(i.model_copy(update={"weight": (i.weight or 0) / total}) for i in indicators)
+    return System(system_code="test", name="测试", year=2026, label="自评", weight_source="assumed", children=shared)
 
 
 def facts(*rows: Fact) -> pa.Table:
@@ -136,7 +138,26 @@ def test_days_add_up(rows: list[Fact]) -> None:
 @given(many)
 @settings(deadline=None, max_examples=examples(30))
 def test_weights_count_by_proportion_only(change: int, rows: list[Fact]) -> None:
-    scaled = ROUTINE.model_copy(
-        update={"indicators": tuple(i.model_copy(update={"weight": i.weight * 2**change}) for i in ROUTINE.indicators)}
-    )
-    assert score(scaled, facts(*rows)).totals.equals(score(ROUTINE, facts(*rows)).totals)
+    def scaled(node: Node) -> Node:
+        children = (c.model_copy(update={"weight": c.weight and c.weight * 2**change}) if isinstance(c, Indicator) else scaled(c) for c in node.children)
+        return node.model_copy(update={"children": tuple(children)})
+
+    found = scaled(ROUTINE)
+    assert isinstance(found, System)
+    assert score(found, facts(*rows)).totals.equals(score(ROUTINE, facts(*rows)).totals)
+
+
+@settings(deadline=None, max_examples=examples(30))
+@given(many)
+def test_a_stored_score_equals_its_components_and_another_one_is_found(rows: list[Fact]) -> None:
+    found = score(ROUTINE, facts(*rows))
+    assert mismatches(ROUTINE, found).num_rows == 0
+    scored = [n for n, points in enumerate(found.totals["score"].to_pylist()) if points is not None]
+    if scored:
+        points = found.totals["score"].to_pylist()
+        points[scored[0]] += 0.01
+        place = found.totals.column_names.index("score")
+        changed = Scores(found.indicators, found.totals.set_column(place, "score", pa.array(points, pa.float64())))
+        (wrong,) = mismatches(ROUTINE, changed).to_pylist()
+        row = found.totals.to_pylist()[scored[0]]
+        assert (wrong["department_code"], wrong["month"], wrong["computed"]) == (row["department_code"], row["month"], row["score"])

@@ -23,7 +23,7 @@ def test_scores_replace_those_of_their_system_only(masked: Path) -> None:
     facts = read_facts(masked)
     first = score(load_system("routine"), facts)
     write_scores(masked, first)
-    write_scores(masked, score(load_system("routine").model_copy(update={"system_code": "city"}), facts.slice(0, 10)))
+    write_scores(masked, score(load_system("routine").model_copy(update={"code": "city"}), facts.slice(0, 10)))
     write_scores(masked, first)
     with duckdb.connect(str(masked), read_only=True) as connection:
         for table, rows in (("score_indicator_month", first.indicators), ("score_department_month", first.totals)):
