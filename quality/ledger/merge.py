@@ -99,7 +99,12 @@ def merge_counts(connection: duckdb.DuckDBPyConnection, run_id: str, rules: Sequ
     connection.unregister("of_rules")
     connection.execute(f"DELETE FROM marts.quality_check AS l WHERE {_EVALUATED.format(day='partition_on')}")
     connection.execute(f"DELETE FROM marts.mart_quality_department_day AS l WHERE {_EVALUATED.format(day='date')}")
-    connection.execute("DELETE FROM marts.quality_check WHERE status = 'empty' AND partition_on IS NULL AND rule_id IN (SELECT rule_id FROM in_scope)")
+    connection.execute(  # what was said of a mart without rows that has some now; rows without a day are a partition like others
+        """
+        DELETE FROM marts.quality_check AS l WHERE status = 'empty' AND partition_on IS NULL AND rule_id IN (SELECT rule_id FROM in_scope)
+            AND NOT EXISTS (SELECT 1 FROM now_partition AS n WHERE n.table_name = l.table_name AND n.partition_on IS NULL)
+        """
+    )
     connection.execute(
         """
         INSERT INTO marts.quality_check
