@@ -1,8 +1,9 @@
 """Lists of cases and of what is to be done, by the caller's rights; each a bounded number of queries."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -26,6 +27,11 @@ class CaseFilter:
         phase: In this phase.
         matter_code: Of this matter.
         unit_code: Handled by this unit.
+        applicant_id: Of this applicant, as far as the caller may know whose a case is.
+        due_from: To be decided on this day or later.
+        due_to: To be decided on this day at the latest.
+        received_from: Received at this instant or later.
+        received_before: Received before this instant.
         kind: ``public`` (cases 办件) or ``internal``.
     """
 
@@ -33,6 +39,11 @@ class CaseFilter:
     phase: str | None = None
     matter_code: str | None = None
     unit_code: str | None = None
+    applicant_id: UUID | None = None
+    due_from: date | None = None
+    due_to: date | None = None
+    received_from: datetime | None = None
+    received_before: datetime | None = None
     kind: str = "public"
 
 
@@ -66,11 +77,25 @@ class TaskRow:
     received_at: datetime | None
 
 
+def span(first: date | None, last: date | None, zone: tzinfo) -> tuple[datetime | None, datetime | None]:
+    """From which instant, and before which, days lie; None where there is no such end."""
+    after = last + timedelta(1) if last is not None and last < date.max else None
+    start, end = (datetime.combine(day, time(), zone) if day is not None else None for day in (first, after))
+    return start, end
+
+
 def listed(session: Session, access: Access, wanted: CaseFilter, paging: Paging, at: datetime) -> Page[CaseFile]:
     """Cases in reach at an instant, the newest first; one query."""
     query = sa.select(CaseFile).where(CaseFile.deleted_at.is_(None), CaseFile.kind == wanted.kind, in_reach(access, at))
     asked: dict[str, Any] = {name: getattr(wanted, name) for name in ("case_number", "phase", "matter_code", "unit_code")}
     query = query.where(*(getattr(CaseFile, name) == value for name, value in asked.items() if value is not None))
+    ranges = (
+        (wanted.due_from, CaseFile.due_on.__ge__), (wanted.due_to, CaseFile.due_on.__le__), (wanted.received_from, CaseFile.received_at.__ge__),
+        (wanted.received_before, CaseFile.received_at.__lt__),
+    )  # fmt: skip
+    query = query.where(*(is_within(value) for value, is_within in ranges if value is not None))
+    if wanted.applicant_id is not None:  # only among cases whose applicant the caller sees: else the filter would tell whose the others are
+        query = query.where(CaseFile.applicant_id == wanted.applicant_id, in_reach(access.seeing("case.applicant"), at))
     return page(session, query, [CaseFile.id], paging, is_descending=True)
 
 

@@ -201,13 +201,19 @@ def withdraw(now: Work, grant_id: UUID) -> StaffGrant:
     return found
 
 
-def grants(session: Session, paging: Paging, *, staff_id: UUID | None = None, account: str | None = None) -> Page[StaffGrant]:
+def grants(
+    session: Session, paging: Paging, *, staff_id: UUID | None = None, account: str | None = None, role: str | None = None, unit_code: str | None = None
+) -> Page[StaffGrant]:
     """Grants with their holders, ended ones too, the oldest first; one query."""
     query = sa.select(StaffGrant).options(joinedload(StaffGrant.staff))
     if staff_id is not None:
         query = query.where(StaffGrant.staff_id == staff_id)
     if account is not None:
         query = query.where(StaffGrant.staff_id.in_(sa.select(Staff.id).where(Staff.account == account)))
+    if role is not None:
+        query = query.where(StaffGrant.role == role)
+    if unit_code is not None:
+        query = query.where(StaffGrant.unit_code == unit_code)
     return page(session, query, [StaffGrant.id], paging)
 
 

@@ -181,13 +181,17 @@ def end_jurisdiction(now: Work, jurisdiction_id: UUID, version: int, valid_to: d
     return found
 
 
-def jurisdictions(session: Session, paging: Paging, *, unit_code: str | None = None, region_code: str | None = None) -> Page[Jurisdiction]:
-    """Jurisdictions, oldest first."""
+def jurisdictions(
+    session: Session, paging: Paging, *, unit_code: str | None = None, region_code: str | None = None, matter_code: str | None = None
+) -> Page[Jurisdiction]:
+    """Jurisdictions, oldest first; ``matter_code`` may be ``*``: those for all matters."""
     query = sa.select(Jurisdiction)
     if unit_code is not None:
         query = query.where(Jurisdiction.unit_code == unit_code)
     if region_code is not None:
         query = query.where(Jurisdiction.region_code == region_code)
+    if matter_code is not None:
+        query = query.where(Jurisdiction.matter_code == matter_code)
     return page(session, query, [Jurisdiction.id], paging)
 
 

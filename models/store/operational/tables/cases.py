@@ -10,6 +10,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.store.operational.tables.base import SECRET, Base
 
 
+_DUE: dict[str, Any] = {each: sa.text("due_on IS NOT NULL") for each in ("sqlite_where", "postgresql_where")}
+_RECEIVED: dict[str, Any] = {each: sa.text("received_at IS NOT NULL") for each in ("sqlite_where", "postgresql_where")}
+
+
 class ProcessVersion(Base):
     """A version of a process that cases have run on or will: never changed, never removed."""
 
@@ -32,6 +36,10 @@ class CaseFile(Base):
         sa.Index(None, "applicant_id", "id"),
         sa.Index(None, "updated_at", "id"),
         sa.Index(None, "completed_at"),
+        sa.Index("ix_case_file__unit_due", "unit_code", "due_on", **_DUE),
+        sa.Index("ix_case_file__due", "due_on", **_DUE),
+        sa.Index("ix_case_file__unit_received", "unit_code", "received_at", **_RECEIVED),
+        sa.Index("ix_case_file__received", "received_at", **_RECEIVED),
         sa.Index("ix_case_file__clocked", "calendar_version", "id", postgresql_where=sa.text("calendar_version IS NOT NULL"), sqlite_where=sa.text("calendar_version IS NOT NULL")),
         sa.Index("ix_case_file__timer", "next_timer_at", postgresql_where=sa.text("next_timer_at IS NOT NULL"), sqlite_where=sa.text("next_timer_at IS NOT NULL")),
     )

@@ -39,7 +39,7 @@ class Jurisdiction(Base):
     """Which unit handles a matter, or all matters, in a region; ``*`` stands for all matters."""
 
     __tablename__ = "jurisdiction"
-    __table_args__ = (sa.Index(None, "region_code", "matter_code"),)
+    __table_args__ = (sa.Index(None, "region_code", "matter_code"), sa.Index(None, "matter_code", "id"), sa.Index(None, "unit_code", "id"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     unit_code: Mapped[str] = mapped_column(sa.ForeignKey("unit.code"))
@@ -101,7 +101,7 @@ class StaffGrant(Base):
     """A role that somebody holds in a unit (``""``: on the whole platform), from and to when, given by whom."""
 
     __tablename__ = "staff_grant"
-    __table_args__ = (sa.Index(None, "staff_id"),)
+    __table_args__ = (sa.Index(None, "staff_id"), sa.Index(None, "role", "id"), sa.Index(None, "unit_code", "id"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     staff_id: Mapped[UUID] = mapped_column(sa.ForeignKey("staff.id"))

@@ -28,7 +28,7 @@ Applicant = Annotated[Call, permitted("case:apply")]
 @router.get("", response_model=Listed[CaseSummary], summary="办件列表")
 def list_case_files(wanted: Annotated[CaseParameters, Query()], call: Reader) -> Response:
     """有权查看的办件，最新的在前。"""
-    return call.page(lambda session: service.listed(session, call.access, wanted.filter(), wanted.paging, call.at), CaseSummary.of)
+    return call.page(lambda session: service.listed(session, call.access, wanted.filter(call.settings.tzinfo), wanted.paging, call.at), CaseSummary.of)
 
 
 @router.post("", response_model=CaseSummary, status_code=201, summary="起草申请")

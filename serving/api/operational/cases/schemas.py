@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from models.core.handling.lists import span
 from models.core.handling.service import CaseFilter, Draft, Look, Move, TaskFilter, TaskRow
 from models.core.processes.definition import Action
 from serving.api.operational.calls import Code, Document, LongText, Number, PageParameters, Strict, Text
@@ -206,10 +207,17 @@ class CaseParameters(PageParameters):
     phase: Code | None = Field(None, description="阶段")
     matter_code: Code | None = Field(None, description="实施编码")
     unit_code: Code | None = Field(None, description="办理单位")
+    applicant_id: UUID | None = Field(None, description="申请人；由 /api/v1/parties/search 按证件号码或电话查得。无权知道申请人的办件不在其中")
+    due_from: dt.date | None = Field(None, description="到期日不早于此日")
+    due_to: dt.date | None = Field(None, description="到期日不晚于此日")
+    received_from: dt.date | None = Field(None, description="收件日不早于此日")
+    received_to: dt.date | None = Field(None, description="收件日不晚于此日")
 
-    def filter(self) -> CaseFilter:
-        """For the service."""
-        return CaseFilter(**self.model_dump(exclude={"limit", "cursor"}))
+    def filter(self, zone: dt.tzinfo) -> CaseFilter:
+        """For the service; days are the city's."""
+        plain = self.model_dump(exclude={"limit", "cursor", "received_from", "received_to"})
+        start, end = span(self.received_from, self.received_to, zone)
+        return CaseFilter(**plain, received_from=start, received_before=end)
 
 
 class TaskItem(BaseModel):

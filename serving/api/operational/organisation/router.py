@@ -59,7 +59,7 @@ def retire_unit(code: Code, body: Reason, call: Editor) -> Response:
 def list_jurisdictions(wanted: Annotated[s.JurisdictionParameters, Query()], call: Reader) -> Response:
     """哪个机构在哪个区划负责哪些事项。"""
     return call.page(
-        lambda session: units.jurisdictions(session, wanted.paging, unit_code=wanted.unit_code, region_code=wanted.region_code), s.JurisdictionItem.of
+        lambda session: units.jurisdictions(session, wanted.paging, unit_code=wanted.unit_code, region_code=wanted.region_code, matter_code=wanted.matter_code), s.JurisdictionItem.of
     )  # fmt: skip
 
 

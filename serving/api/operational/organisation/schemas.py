@@ -99,6 +99,7 @@ class JurisdictionParameters(PageParameters):
 
     unit_code: Code | None = Field(None, description="负责的机构")
     region_code: Code | None = Field(None, description="区划代码")
+    matter_code: Code | Literal["*"] | None = Field(None, description="事项，* 为确定给全部事项的")
 
 
 class NewWindow(Strict):

@@ -5,10 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from models.core.organisation import staff
+from models.core.policy.service import policy
 from serving.api.operational.calls import BEARER, Call, Code, PageParameters, Strict, Text, permitted
 from serving.api.operational.listing import Listed, Shown
 
@@ -81,10 +82,29 @@ class GrantItem(Shown):
     given_by: str = Field(description="何人授予")
 
 
+class RoleItem(BaseModel):
+    """一种角色。"""
+
+    role: str = Field(description="代码")
+    title: str = Field(description="名称")
+    of: str = Field(description="unit 按机构授予，platform 不按机构授予")
+    excludes: list[str] = Field(description="不能由同一人担任的角色")
+    is_for_systems: bool = Field(description="系统密钥也可以有")
+
+
+class Roles(BaseModel):
+    """全部角色；由平台规定，不分页。"""
+
+    items: list[RoleItem] = Field(description="各角色")
+
+
 class GrantParameters(PageParameters):
     """角色列表的条件。"""
 
     staff_id: UUID | None = Field(None, description="谁的")
+    account: Code | None = Field(None, description="谁的，按账号")
+    role: Code | None = Field(None, description="角色")
+    unit_code: Code | None = Field(None, description="在哪个机构")
 
 
 @router.get("/staff", response_model=Listed[StaffItem], summary="人员列表")
@@ -128,7 +148,14 @@ def leave_staff(staff_id: UUID, call: Editor) -> Response:
 @router.get("/grants", response_model=Listed[GrantItem], summary="角色列表")
 def list_grants(wanted: Annotated[GrantParameters, Query()], call: Annotated[Call, permitted("grant:read")]) -> Response:
     """授予的角色，含已失效的。"""
-    return call.page(lambda session: staff.grants(session, wanted.paging, staff_id=wanted.staff_id), GrantItem.of)
+    return call.page(lambda session: staff.grants(session, wanted.paging, **wanted.model_dump(exclude={"limit", "cursor"})), GrantItem.of)
+
+
+@router.get("/roles", response_model=Roles, summary="角色的种类")
+def list_roles(call: Annotated[Call, permitted("grant:read")]) -> Response:
+    """可以授予的角色，怎样授予，与哪些不能由同一人担任。"""
+    known = policy()
+    return call.one(lambda _: Roles(items=[RoleItem(role=name, is_for_systems=name in known.systems, **role.model_dump()) for name, role in known.roles.items()]))
 
 
 @router.post("/grants", response_model=GrantItem, status_code=201, summary="授予角色")
