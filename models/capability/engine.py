@@ -33,7 +33,8 @@ class Figures:
         names: Names of the units.
         periods: Names of the periods, in their order.
         values: Values, or numerators of indicators that are divided; NaN: none.
-        denominators: Denominators; NaN for an indicator whose values are divided already. None: no indicator is divided.
+        denominators: Denominators of the indicators that are divided; None: none is.
+        is_divided: Whether the values of an indicator are numerators, (indicators,).
         present: Whether the unit is in the period, (periods, units).
         groups: Column → the unit's group, (periods, units), for means of groups; "" is no group.
     """
@@ -43,6 +44,7 @@ class Figures:
     periods: tuple[str, ...]
     values: Array
     denominators: Array | None
+    is_divided: Mask
     present: Mask
     groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
@@ -257,14 +259,13 @@ def _map(values: Array, groups: Iterator[tuple[Indicator, Columns]], change: Cal
 def _denominated(system: System, figures: Figures) -> tuple[Array, NDArray[np.int8]]:
     values = figures.values
     if figures.denominators is not None:
-        is_divided = np.array([leaf.is_divided for leaf in system.indicators]) & ~np.isnan(figures.denominators)
         scale = np.array([leaf.scale for leaf in system.indicators])
         least = np.array([leaf.minimum_sample for leaf in system.indicators])
-        empty = is_divided & (figures.denominators <= 0)
-        small = is_divided & (figures.denominators < least) & ~empty
-        values = np.where(is_divided, divided(values, figures.denominators) * scale, values)
+        empty = figures.is_divided & (figures.denominators <= 0)
+        small = figures.is_divided & (figures.denominators < least) & ~empty
+        values = np.where(figures.is_divided, divided(values, figures.denominators) * scale, values)
         values = np.where(small, np.nan, values)
-        reasons = np.where(np.isnan(figures.values), np.int8(NO_VALUE), np.int8(0))
+        reasons = np.where(np.isnan(values), np.int8(NO_VALUE), np.int8(0))
         return values, np.where(empty, np.int8(NO_DENOMINATOR), np.where(small, np.int8(BELOW_MINIMUM), reasons))
     missing = np.isnan(values)
     return values, (missing.view(np.int8) * np.int8(NO_VALUE)).astype(np.int8, copy=False)
@@ -274,17 +275,19 @@ def _shrunk(system: System, figures: Figures, values: Array) -> Array:
     denominators = figures.denominators
     if denominators is None:
         return values
+    # a share whose denominator is not known cannot be drawn anywhere
+    known = {leaf.code for leaf, is_divided in zip(system.indicators, figures.is_divided, strict=True) if is_divided}
 
     def change(leaf: Indicator, columns: Columns, before: Array) -> Array:
-        if leaf.shrinkage == "none":
+        if leaf.shrinkage == "none" or leaf.code not in known:
             return before
-        known = ~np.isnan(before)
-        numerator = np.where(known, figures.values[..., columns], np.nan)
+        there = ~np.isnan(before)
+        numerator = np.where(there, figures.values[..., columns], np.nan)
         if bool(((numerator < 0) | (numerator > denominators[..., columns])).any()):
             raise YiwangError("YW-SCORE-003", detail=f"“{leaf.name}”的分子不在 0 和分母之间，不能做小样本收缩")
-        return shrinkage.beta_binomial(numerator, np.where(known, denominators[..., columns], np.nan))
+        return shrinkage.beta_binomial(numerator, np.where(there, denominators[..., columns], np.nan))
 
-    return _map(values, _by(system, lambda leaf: leaf.shrinkage), change)
+    return _map(values, _by(system, lambda leaf: leaf.shrinkage if leaf.code in known else "none"), change)
 
 
 def _imputed(system: System, figures: Figures, values: Array) -> Array:

@@ -73,7 +73,7 @@ def monthly(system: System, facts: pa.Table) -> Figures:
     names = np.full(len(units), "", dtype=object)
     for unit, name in zip(unit_of, sums["department_name_max"].to_pylist(), strict=True):
         names[unit] = max(names[unit], name or "")
-    return Figures(tuple(units), tuple(names), tuple(months), values, denominators, present)
+    return Figures(tuple(units), tuple(names), tuple(months), values, denominators, ~external, present)
 
 
 def rows(evaluation: Evaluation) -> Scores:

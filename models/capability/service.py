@@ -2,13 +2,31 @@
 
 import pyarrow as pa
 
+from models.capability.decomposition import Change, Part, decompose
 from models.capability.engine import DIGITS, Evaluation, Figures, evaluate
 from models.capability.facts import Scores, mismatches, monthly, rows
+from models.capability.robustness import (
+    Choices,
+    Gain,
+    Intervals,
+    LeftOut,
+    Sensitivity,
+    gains,
+    intervals,
+    left_out,
+    sensitivity,
+    with_intervals,
+)
 from models.capability.systems.loading import load_system, shipped_systems
 from models.capability.systems.model import Indicator, Node, System
 from models.capability.systems.model import parts as system_parts
+from models.capability.table import STAGES, TableScores, result, score_table, stage, write_csv
 
-__all__ = ["Evaluation", "Figures", "Indicator", "Node", "Scores", "System", "evaluate", "load_system", "mismatches", "score", "shipped_systems", "system_parts"]
+__all__ = [
+    "STAGES", "Change", "Choices", "Evaluation", "Figures", "Gain", "Indicator", "Intervals", "LeftOut", "Node", "Part", "Scores", "Sensitivity", "System",
+    "TableScores", "decompose", "evaluate", "gains", "intervals", "left_out", "load_system", "mismatches", "monthly", "result", "score", "score_table",
+    "sensitivity", "shipped_systems", "stage", "system_parts", "with_intervals", "write_csv",
+]  # fmt: skip
 
 
 def score(system: System, facts: pa.Table) -> Scores:

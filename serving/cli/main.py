@@ -25,6 +25,7 @@ from serving.cli.progress import Bars
 from serving.cli.provider import app as provider_app
 from serving.cli.quality import app as quality_app
 from serving.cli.report import app as report_app
+from serving.cli.score import score as score_command
 from serving.cli.sources import app as sources_app
 from serving.cli.staff import app as staff_app
 from serving.cli.worker import worker as worker_command
@@ -39,6 +40,7 @@ app.add_typer(quality_app, name="quality")
 app.add_typer(report_app, name="report")
 app.command("worker")(worker_command)
 app.command("pour")(pour_command)
+app.command("score")(score_command)
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 Sources = Annotated[Path | None, typer.Option("--sources", help="数据源配置，默认取数据目录下的 sources.yml")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="截止时刻：2026-06-30（当日末）或 2026-06-30T12:00:00")]

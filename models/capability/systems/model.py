@@ -85,6 +85,8 @@ class Indicator(Part):
         if "log" in (self.outliers.method, self.outliers.then) or "boxcox" in (self.outliers.method, self.outliers.then):
             if self.normalisation.method not in ("minmax", "zscore", "rank") or (self.normalisation.low, self.normalisation.high) != (None, None):
                 raise ValueError(f"指标 {self.code} 的值可能取对数，标准化只能用 zscore、rank 或不写界限的 minmax")
+        if self.external and self.denominator is None and self.scale != 1:
+            raise ValueError(f"指标 {self.code} 没有 denominator，scale 不起作用")
         if self.shrinkage != "none" and (not self.is_divided or self.scale != 1):
             raise ValueError(f"指标 {self.code} 不是分子比分母，不能用 beta_binomial")
         return self
