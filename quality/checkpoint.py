@@ -94,7 +94,8 @@ def _answer(found: Any) -> dict[str, Any]:
     name, result = found.expectation_config.meta["rule"], found.result
     for key in ("observed_value", "unexpected_count"):
         if key in result:
-            return {"name": name, "unexpected": int(result[key])}
+            is_empty = result[key] is None and not result.get("element_count")  # over a mart without rows some count nothing instead of 0
+            return {"name": name, "unexpected": 0 if is_empty else int(result[key])}
     raised = [info["exception_message"] for info in found.exception_info.values() if isinstance(info, dict)]
     return {"name": name, "error": str(raised[0]).strip().splitlines()[0] if raised else "没有结果"}
 

@@ -44,6 +44,19 @@ def test_the_suite_counts_what_plain_sql_counts(faulty: Path) -> None:
     assert f"{worst.failed_rows:,} 行不符" in worst.message and f"{worst.checked_rows:,}" in worst.message
 
 
+def test_marts_without_a_row_have_nothing_to_check(good: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.duckdb"
+    shutil.copyfile(good, empty)
+    with duckdb.connect(str(empty)) as connection:
+        for table in ("fct_certificate", "fct_review"):  # a source that has no such records
+            connection.execute(f"DELETE FROM marts.{table}")
+    results = {result.check_name: result for result in check(empty, "run-1")}
+    of_them = [results[rule.id] for rule in load_rules() if rule.table in ("fct_certificate", "fct_review")]
+    assert len(of_them) > 40
+    assert {(result.failed_rows, result.checked_rows) for result in of_them} == {(0, 0)}
+    assert all(result.message.endswith("没有可检查的行") for result in of_them)
+
+
 def test_results_are_kept_by_run(good: Path, capfd: pytest.CaptureFixture[str]) -> None:
     results = check(good, "run-1")
     assert all(result.passed for result in results)
