@@ -52,6 +52,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-JOB-003": (HTTPStatus.CONFLICT, "这项后台任务已经结束，不能再取消；请刷新列表。"),
     "YW-JOB-004": (HTTPStatus.INTERNAL_SERVER_ERROR, "后台任务 {kind} 的内容过大，没有排队；请把内容存入数据库，任务里只写标识。"),
     "YW-JOB-005": (HTTPStatus.INTERNAL_SERVER_ERROR, "后台任务超过了允许的时长，已停止；请查看日志，处理后重试。"),
+    "YW-JOB-006": (HTTPStatus.INTERNAL_SERVER_ERROR, "后台任务超过了允许的时长仍没有停下，占住了后台程序；请重新启动该程序（yiwang worker，或带着它的 yiwang serve），其余任务随即继续。"),
     "YW-FEEDBACK-001": (HTTPStatus.CONFLICT, "评价没有成功：{detail}。"),
     "YW-POUR-001": (HTTPStatus.CONFLICT, "样例没有灌入：{detail}。"),
     "YW-ORG-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "组织机构未作改动：{detail}。"),

@@ -23,7 +23,7 @@ from models.core.crypto.types import CryptoProvider
 from models.core.feedback.service import settle_appeals, settle_reviews
 from models.core.jobs import service as jobs
 from models.core.jobs.kinds import KINDS, schedule
-from models.core.jobs.running import Kind, Tools, run_next
+from models.core.jobs.running import Kind, Run, Tools, run_next
 from models.core.webhooks import service as webhooks
 from models.core.webhooks.sending import Sender
 from models.domain.errors import YiwangError
@@ -91,6 +91,7 @@ class Worker:
         self._log = structlog.get_logger("yiwang.worker")
         self._next: dict[str, datetime] = {}
         self._beside: dict[str, threading.Thread] = {}
+        self._under_way: dict[str, Run] = {}
         self._started: datetime | None = None
         self._now = self.clock or (lambda: jobs.clock(self.database))
         self._tools = Tools(self.settings, self.database, self.crypto, self.send or HttpSender(self.settings.webhook_private), self._now)
@@ -221,7 +222,11 @@ class Worker:
     def _work_lane(self, *, is_long: bool) -> bool:
         """One job."""
         kinds = {name: kind for name, kind in self.kinds.items() if kind.is_long is is_long}
-        ran = run_next(self._tools, kinds, self.name, self._stop.is_set) if kinds else None
+        lane = "long_jobs" if is_long else "jobs"
+        try:
+            ran = run_next(self._tools, kinds, self.name, self._stop.is_set, lambda run: self._under_way.update({lane: run})) if kinds else None
+        finally:
+            self._under_way.pop(lane, None)
         if ran is None:
             return False
         if ran.why != "done":
@@ -233,6 +238,7 @@ class Worker:
     def _beat(self) -> None:
         at = self._now()
         self._started = self._started or at
+        hung = {lane: "YW-JOB-006" for lane, run in list(self._under_way.items()) if run.is_overdue()}
         with self.database.write() as session:
-            session.merge(Heartbeat(worker=self.name, started_at=self._started, round_at=at, errors=dict(self.errors)))
+            session.merge(Heartbeat(worker=self.name, started_at=self._started, round_at=at, errors=self.errors | hung))
             session.execute(sa.delete(Heartbeat).where(Heartbeat.round_at < at - _DAY))

@@ -1,6 +1,7 @@
 """The doctor on what runs beside the server, with real faults in a real store."""
 
-from datetime import timedelta
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from pydantic import SecretStr
 
 from models.core.crypto.service import provider
 from models.core.jobs import service as jobs
+from models.core.jobs.running import Kind
+from models.core.jobs.status import status
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from pipelines.upkeep.doctor.service import examine
 from serving.worker.service import Worker
-from tests.support.background import AT, NOTED, SEND, announce, deliver, enqueue, hook, receiver
+from tests.support.background import AT, NOTED, SEND, announce, deliver, enqueue, hook, receiver, state, until
 
 
 def says(settings: Settings, after: timedelta = timedelta()) -> list[tuple[str, str]]:
@@ -46,6 +49,22 @@ def test_the_background_of_a_store_in_use(database: Database, database_settings:
     with database.write() as session:
         session.execute(sa.text("DELETE FROM heartbeat"))
     assert dead is not None and ("warn", "有 1 项后台任务已放弃") in says(database_settings)
+
+
+def test_a_worker_whose_job_hangs_says_so_until_the_job_ends(database: Database, database_settings: Settings) -> None:
+    over, kinds = threading.Event(), {"noted": Kind("挂起", lambda run: over.wait(60) and None, longest=timedelta())}
+    job = enqueue(database, at=datetime.now(UTC))
+    worker = Worker(database_settings, database, provider(database_settings), kinds, send=SEND, name="w1")
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    until(lambda: any("被一项超时仍不停下的任务占住" in each.sentence for each in examine(database_settings, datetime.now(UTC), checks=["background"])))
+    with database.read() as session:
+        assert status(session, datetime.now(UTC))["workers"][0]["errors"] == {"jobs": "YW-JOB-006"}
+    over.set()
+    until(lambda: state(database, job)[1] == "done")
+    until(lambda: not any(finding.state == "error" for finding in examine(database_settings, datetime.now(UTC), checks=["background"])))
+    worker.stop()
+    thread.join(10)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all, though it is called one" * 50])

@@ -145,8 +145,15 @@ class Ran:
     code: str | None = None
 
 
-def run_next(tools: Tools, kinds: Mapping[str, Kind], worker: str, is_stopping: Callable[[], bool]) -> Ran | None:
+def run_next(tools: Tools, kinds: Mapping[str, Kind], worker: str, is_stopping: Callable[[], bool], begun: Callable[[Run], object] = lambda run: None) -> Ran | None:
     """Run the next job that is due, to its end or until it is interrupted; None where none is due.
+
+    Args:
+        tools: What it works with.
+        kinds: What the worker can do.
+        worker: Who runs it.
+        is_stopping: Whether the worker was told to stop.
+        begun: Is told of the job before it begins: nobody can end one that hangs, but somebody can say that it does.
 
     Raises:
         YiwangError: YW-STORE-008 where the database is away; the job comes back when its lease is over.
@@ -158,6 +165,7 @@ def run_next(tools: Tools, kinds: Mapping[str, Kind], worker: str, is_stopping: 
     run, over = Run(tools, taken, worker, kinds[taken.kind].longest, is_stopping), threading.Event()
     holding = threading.Thread(target=_hold, args=(run, over), daemon=True)
     holding.start()
+    begun(run)
     try:
         result = kinds[taken.kind].do(run)
     except Interrupted as interrupted:
