@@ -20,6 +20,7 @@ _LIST = """v.rule_id, r.title AS rule_title, v.table_name, r.subject, v.source, 
     v.times_reopened"""
 _FROM = """FROM marts.quality_violation AS v LEFT JOIN marts.quality_rule AS r USING (rule_id)
     LEFT JOIN (SELECT DISTINCT ON (department_code) department_code, department_name FROM marts.dim_department) AS d USING (department_code)"""
+_NEWEST = "(SELECT * FROM marts.quality_profile WHERE month = (SELECT max(month) FROM marts.quality_profile))"
 _ORDER = "v.last_seen_at DESC, v.severity, v.rule_id, v.source, v.record_key"
 
 
@@ -157,6 +158,22 @@ class QualityRepository:
         """Departments and subjects that have violations, to choose from."""
         departments = self.store.rows(snapshot, f"SELECT DISTINCT v.department_code, d.department_name {_FROM} WHERE v.department_code IS NOT NULL ORDER BY ALL")  # noqa: S608
         return departments, [row["subject"] for row in self.store.rows(snapshot, "SELECT DISTINCT subject FROM marts.quality_rule ORDER BY 1")]
+
+    def profiled(self, snapshot: Snapshot) -> list[Row]:
+        """The marts that were profiled: table_name, row_count, columns, empty (columns without a value), drifted, month."""
+        return self.store.rows(
+            snapshot,
+            f"""SELECT table_name, any_value(row_count) AS row_count, count(*) AS columns, count(*) FILTER (row_count > 0 AND null_count = row_count) AS empty,
+                count(*) FILTER (is_drifted) AS drifted, max(month) AS month FROM {_NEWEST} GROUP BY 1 ORDER BY 1""",  # noqa: S608 - constants
+        )
+
+    def profile(self, snapshot: Snapshot, table: str) -> list[Row]:
+        """The columns of a mart as they were last profiled, in their order; none where it was not."""
+        return self.store.rows(snapshot, f"SELECT * FROM {_NEWEST} WHERE table_name = ? ORDER BY position", table)  # noqa: S608
+
+    def drifted(self, snapshot: Snapshot) -> list[Row]:
+        """The columns that are not distributed as in the month before."""
+        return self.store.rows(snapshot, f"SELECT * FROM {_NEWEST} WHERE is_drifted ORDER BY table_name, position")  # noqa: S608
 
     def _silent(self, snapshot: Snapshot) -> list[Row]:
         return self.store.rows(snapshot, "SELECT rule_id, title, reason FROM marts.quality_rule WHERE status = 'not_evaluated' ORDER BY 1")

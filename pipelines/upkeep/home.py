@@ -19,8 +19,8 @@ from pipelines.warehouse.service import project_dir
 
 _KEY_PROBE = "digest key"
 """Nobody's identifier: its digest tells keys apart and reveals nothing of them."""
-_KEPT_MARTS = ("check_result", "quality_violation", "mart_quality_rule_day")
-"""Marts that dbt does not build and that no run makes again: results of earlier runs, and since when a violation is known."""
+_KEPT_MARTS = ("check_result", "quality_violation", "mart_quality_rule_day", "quality_profile")
+"""Marts that dbt does not build and that no run makes again: results of earlier runs, since when a violation is known, profiles of earlier months."""
 
 Step = Callable[[duckdb.DuckDBPyConnection], None]
 

@@ -1,13 +1,15 @@
-"""``yiwang quality``: what is wrong in a table, and what the rules found of planted errors."""
+"""``yiwang quality``: what is wrong in a table, what the rules found of planted errors, and what no rule says."""
 
 import csv
+import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.domain.errors import YiwangError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from quality.scoring import Scoring
 
 app = typer.Typer(no_args_is_help=True, help="数据质量：找出表格中的错误。")
+Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 HEADER = ("row", "column", "kind", "reason", "suggestion", "value", "probability")
 
 
@@ -128,3 +131,78 @@ def _kinds(result: "Scoring", with_rules: bool) -> Table:
         cells = [kind.kind, *(f"{number:,}" for number in (kind.planted, kind.quarantined, kind.seen, kind.found)), *rates]
         table.add_row(*cells, *(["、".join(kind.rules[:2]) + more] if with_rules else []))
     return table
+
+
+@app.command()
+def profile(
+    table: Annotated[str | None, typer.Argument(help="集市表，如 fct_case；不写则列出各表和与上月不同的列")] = None,
+    home: Home = None,
+) -> None:
+    """打印已发布集市各列的画像：类型、空值、取值、写法、分位数，以及与上月的差异。"""
+    from serving.cli.main import reports_errors
+
+    reports_errors(_profile)(table, home)
+
+
+def _profile(table: str | None, home: Path | None) -> None:
+    from models.store.quality import QualityRepository
+    from models.store.snapshots import SnapshotStore
+    from quality.profile.service import profiled_tables, profiles_of
+
+    console = Console(highlight=False)
+    with settings_at(home) as settings:
+        store = SnapshotStore(settings)
+        snapshot = store.in_service()
+        quality = QualityRepository(store)
+        if table is None:
+            console.print(_tables(quality.profiled(snapshot)))
+            return
+        rows = quality.profile(snapshot, table)
+        if not rows:  # it was not profiled by the run: then now, without a month to compare with
+            with store.acquire(snapshot) as connection:
+                if table not in profiled_tables(connection):
+                    raise YiwangError("YW-QUALITY-006", table=table, known="、".join(profiled_tables(connection)) or "（无）")
+                rows = profiles_of(connection, table)
+    console.print(_columns(table, rows, is_wide=console.width >= 140))
+    for row in rows:
+        if row.get("is_drifted"):
+            console.print(f"与上月不同：{row['column_name']} {row['drift_reason']}", markup=False, soft_wrap=True)
+
+
+def _tables(rows: list[dict[str, Any]]) -> Table:
+    out = Table(title="数据画像", title_justify="left")
+    out.add_column("数据表", no_wrap=True)
+    for title in ("行", "列", "全空的列", "与上月不同"):
+        out.add_column(title, justify="right")
+    for row in rows:
+        out.add_row(row["table_name"], f"{row['row_count']:,}", *(f"{row[name]:,}" for name in ("columns", "empty", "drifted")))
+    return out
+
+
+def _columns(table: str, rows: list[dict[str, Any]], *, is_wide: bool) -> Table:
+    out = Table(title=f"{table}：{rows[0]['row_count']:,} 行", title_justify="left")
+    out.add_column("列", overflow="fold")
+    out.add_column("类型", overflow="fold")
+    out.add_column("空值", justify="right")
+    out.add_column("不同值", justify="right")
+    for title in ("最小", "中位", "最大") if is_wide else ():
+        out.add_column(title, overflow="ellipsis", max_width=19)
+    out.add_column("常见值（个人信息和各不相同的只列写法）", overflow="fold")
+    for row in rows:
+        said = row["frequent"] or row["shapes"]
+        common = "、".join(f"{_short(one['value'])} {one['share']:.1%}" for one in json.loads(said)[: 5 if is_wide else 3]) if said else "—"
+        ends = ["" if row[name] is None else _short(row[name]) for name in ("minimum", "p50", "maximum")] if is_wide else []
+        nulls = _share(row["null_count"], row["row_count"])
+        out.add_row(row["column_name"], row["data_type"].replace(" WITH TIME ZONE", "TZ"), nulls, f"{row['distinct_count']:,}", *ends, escape(common))
+    return out
+
+
+def _share(part: int, whole: int) -> str:
+    """Neither nothing nor all where it is a little or nearly all."""
+    if not whole:
+        return "—"
+    return "<0.1%" if 0 < part < whole / 1000 else ">99.9%" if whole * 0.999 < part < whole else f"{part / whole:.1%}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else f"{text[:23]}…"
