@@ -46,7 +46,7 @@ def moments(values: Array) -> tuple[Array, Array]:
         distance[missing] = 0.0
         number -= np.count_nonzero(missing, axis=-2)
     second = np.einsum("...ui,...ui->...i", distance, distance)
-    if ((second > 0) & ((second < _SAFE[0]) | (second > _SAFE[1]))).any():
+    if ((second < _SAFE[0]) | (second > _SAFE[1])).any():
         # relative to the largest distance, so that no power of a huge or tiny value leaves the range of floats
         largest = np.abs(distance).max(axis=-2, keepdims=True, initial=0.0)
         distance = distance / np.where(largest > 0, largest, 1.0)
@@ -126,19 +126,23 @@ def log(values: Array) -> Array:
 
 
 def boxcox(values: Array) -> Array:
-    """Box–Cox transformation of each indicator with the power of greatest likelihood, of values shifted above zero.
+    """Box–Cox transformation of each indicator with the power of greatest likelihood within −2 and 2.
 
-    Source: Box and Cox, "An analysis of transformations", JRSS B 26(2), 1964; powers by ``scipy.stats.boxcox``.
+    Of values over their geometric mean, shifted above zero as in :func:`log` where they are not.
+    Source: Box and Cox, "An analysis of transformations", JRSS B 26(2), 1964; powers by ``scipy.stats``.
     """
-    from scipy import stats  # type: ignore[import-untyped]  # half a second that others need not wait
+    from scipy import special, stats  # type: ignore[import-untyped]  # half a second that others need not wait
 
     lowest, highest = extremes(values)
-    shift = _SHIFT * (highest - lowest)
+    shift = np.where(lowest > 0, 0.0, _SHIFT * (highest - lowest) - lowest)
     found = np.array(values)
     for index in np.ndindex(*values.shape[:-2], values.shape[-1]):
-        place = (*index[:-1], slice(None), index[-1])
-        column, known = values[place], ~np.isnan(values[place])
-        distance = shift[(*index[:-1], 0, index[-1])]
-        if distance > 0:
-            found[(*index[:-1], known, index[-1])] = stats.boxcox(column[known] - lowest[(*index[:-1], 0, index[-1])] + distance)[0]
+        column = values[(*index[:-1], slice(None), index[-1])]
+        one = (*index[:-1], 0, index[-1])
+        if highest[one] > lowest[one]:
+            known = ~np.isnan(column)
+            positive = column[known] + shift[one]
+            positive /= np.exp(np.log(positive).mean())
+            power = np.clip(stats.boxcox_normmax(positive, method="mle"), -2.0, 2.0)
+            found[(*index[:-1], known, index[-1])] = special.boxcox(positive, power)
     return found

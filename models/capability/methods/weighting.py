@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.capability.methods.arrays import Array
 
+_ROUNDING = 1e-12
 _RANDOM_INDEX = (0.0, 0.0, 0.0, 0.58, 0.90, 1.12, 1.24, 1.32, 1.41, 1.45, 1.49, 1.51, 1.48, 1.56, 1.57, 1.59)
 """Mean consistency index of random judgements by their number, from 0 (Saaty 1980)."""
 
@@ -59,7 +60,7 @@ def entropy(points: Array) -> Array:
     information = -(part * np.log(part, out=np.zeros_like(part), where=part > 0)).sum(axis=0)
     most = np.log(known, out=np.zeros(len(known)), where=known > 1)
     spread = 1 - np.divide(information, most, out=np.ones_like(most), where=(most > 0) & (total > 0))
-    return _sharing(np.maximum(spread, 0.0))
+    return _sharing(np.where(spread > _ROUNDING, spread, 0.0))
 
 
 def critic(points: Array) -> Array:
@@ -87,8 +88,7 @@ def pca(points: Array) -> Array:
     if len(complete) < 2:
         return _sharing(np.zeros(points.shape[1]))
     values, vectors = np.linalg.eigh(_correlation(complete))
-    chosen = values > 1 + 1e-9
-    chosen[-1] = True
+    chosen = (values > 1 + 1e-9) | (values >= values[-1] - 1e-9)
     return _sharing((vectors[:, chosen] ** 2 * np.maximum(values[chosen], 0.0)).sum(axis=1))
 
 
