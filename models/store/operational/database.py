@@ -5,7 +5,9 @@ belong here: tables (:mod:`models.store.operational.tables`), and what is asked 
 """
 
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,14 +21,15 @@ from models.domain.settings import Settings
 
 _BUSY_SECONDS = 5
 """How long a writer waits for others before it gives up with 503."""
+_AGAIN_SECONDS = 0.001
 
 
 class Database:
     """Sessions on the operational database.
 
     A session lives for one transaction and is committed when its block ends well, rolled back when it does not. On SQLite
-    writers of this process queue in order of arrival (SQLite's own waiting is a lottery in which some starve), and take the
-    write lock when they begin, so that what they have read cannot change under them.
+    writers of this process queue in order of arrival (SQLite's own waiting is a lottery in which some starve), those of several
+    processes try every millisecond, and take the write lock when they begin, so that what they have read cannot change under them.
 
     Args:
         settings: Home, and ``database_url`` where it is not the home's SQLite file.
@@ -104,9 +107,31 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("is_reading") else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("is_reading"):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            _begin_writing(connection)
 
     return engine
+
+
+def _begin_writing(connection: sa.Connection) -> None:
+    """Take the write lock of SQLite as soon as other processes let it go: SQLite's own waiting sleeps up to a tenth of a second between two tries."""
+    driver: Any = connection.connection.driver_connection
+    until = time.monotonic() + _BUSY_SECONDS
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        while time.monotonic() < until:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # the low byte: whatever keeps it busy
+                    break
+                time.sleep(_AGAIN_SECONDS)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # the last try: what is wrong, in the words of SQLAlchemy
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
