@@ -130,9 +130,11 @@ def review_again(now: Work, crypto: CryptoProvider, access: Access, feedback_id:
 
 def complain(
     now: Work, crypto: CryptoProvider, settings: Settings, access: Access, unit_code: str, text: str, *, case_id: UUID | None = None,
-    matter_code: str | None = None, letter_number: str | None = None, tags: Sequence[str] = (), is_anonymous: bool = False,
+    matter_code: str | None = None, letter_number: str | None = None, tags: Sequence[str] = (), is_anonymous: bool = False, party_id: UUID | None = None,
 ) -> Feedback:  # fmt: skip
     """A complaint about a unit: about it, one's case, a matter or a published letter; an internal case deals with it.
+
+    At the window it is written down for whoever stands there (``party_id``); nobody else speaks for another one.
 
     Raises:
         YiwangError: YW-STORE-011 for a unit, case or matter that is not there.
@@ -143,7 +145,7 @@ def complain(
         raise YiwangError("YW-STORE-011", what="机构", key=unit_code)
     if matter_code is not None and now.session.scalar(sa.select(MatterVersion.code).where(MatterVersion.code == matter_code).limit(1)) is None:
         raise YiwangError("YW-STORE-011", what="事项", key=matter_code)
-    party_id = None if is_anonymous else access.principal.party_id or (case.applicant_id if case else None)
+    party_id = None if is_anonymous else access.principal.party_id or party_id or (case.applicant_id if case else None)
     made = _row(
         now, crypto, "complaint", unit_code, unit.region_code, party_id, NewReview(1, tags=tags, text=text), case_id=case_id, case_number=case.case_number if case else None,
         sequence=None,

@@ -4,7 +4,7 @@ A matter is data: which process handles it, within which limits, by which unit, 
 begun on, so a new version changes none of them. What does not belong here: how cases go (processes).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any
@@ -115,6 +115,16 @@ def listed(session: Session, day: date, paging: Paging, *, unit_code: str | None
     if name is not None:
         query = query.where(MatterVersion.name.contains(name, autoescape=True))
     return page(session, query, [MatterVersion.code, MatterVersion.number], paging)
+
+
+def names(session: Session, day: date, units: Collection[str] = (), limit: int = 2_000) -> dict[str, str]:
+    """Code → name of the matters in force on a day, for people to choose from: of some units, or of all; one query."""
+    query = sa.select(MatterVersion.code, MatterVersion.name).where(
+        MatterVersion.effective_from <= day, sa.or_(MatterVersion.effective_to.is_(None), MatterVersion.effective_to > day)
+    )
+    if units:
+        query = query.where(MatterVersion.unit_code.in_(sorted(units)))
+    return {code: name for code, name in session.execute(query.order_by(MatterVersion.code).limit(limit))}
 
 
 def versions(session: Session, code: str, paging: Paging) -> Page[MatterVersion]:

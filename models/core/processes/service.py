@@ -35,6 +35,11 @@ _FAULTS = {
 _TWICE = "的键重复"
 
 
+_MOST_FAULTS = 5
+_MOST_NODES = 50_000
+"""Of a definition with all its references written out; the largest that ships has a thousand."""
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses a key written twice, of which YAML would silently take the last."""
 
@@ -77,20 +82,50 @@ def load(path: Traversable) -> Process:
         YiwangError: YW-CORE-004 naming file and fault.
     """
     try:
-        process = Process.model_validate(yaml.load(path.read_text(encoding="utf-8"), _Loader))  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise YiwangError("YW-CORE-004", path=path.name, detail=f"第 {mark.line + 1} 行{_TWICE if _TWICE in str(error) else '不是合法的 YAML'}" if mark else "不是 UTF-8 编码的 YAML") from error
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise YiwangError("YW-CORE-004", path=path.name, detail="不是 UTF-8 编码的 YAML") from error
+    return parse(text, path.name)
+
+
+def parse(text: str, name: str) -> Process:
+    """A definition that somebody wrote, checked: form, references, soundness, roles.
+
+    Args:
+        text: YAML, or JSON, which is YAML too.
+        name: What the text is called in the message.
+
+    Raises:
+        YiwangError: YW-CORE-004 naming the faults.
+    """
+    try:
+        if _size(yaml.compose(text, _Loader), {}) > _MOST_NODES:  # a few lines that refer to one another make millions
+            raise YiwangError("YW-CORE-004", path=name, detail="内容过多")
+        process = Process.model_validate(yaml.load(text, _Loader))  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, RecursionError) as error:
+        mark, said = getattr(error, "problem_mark", None), _TWICE if _TWICE in str(error) else "不是合法的 YAML"
+        raise YiwangError("YW-CORE-004", path=name, detail=f"第 {mark.line + 1} 行{said}" if mark else said) from error
     except ValidationError as error:
-        raise YiwangError("YW-CORE-004", path=path.name, detail=_fault(error)) from error
+        raise YiwangError("YW-CORE-004", path=name, detail=_faults(error)) from error
     if found := faults(process, ROLES):
-        raise YiwangError("YW-CORE-004", path=path.name, detail="；".join(found))
+        raise YiwangError("YW-CORE-004", path=name, detail="；".join(found))
     return process
 
 
-def _fault(error: ValidationError) -> str:
-    """The first fault in Chinese, with its place."""
-    first: Any = error.errors()[0]
-    place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ") if first["type"] == "value_error" else _FAULTS.get(first["type"], "写法不对")
-    return f"{place}：{said}" if place else str(said)
+def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Nodes, each as often as it is referred to; one that contains itself has no end."""
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES + 1
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [each for pair in node.value for each in pair] if isinstance(node, yaml.MappingNode) else []
+        known[id(node)] = min(1 + sum(_size(part, known) for part in parts), _MOST_NODES + 1)
+    return known[id(node)]
+
+
+def _faults(error: ValidationError) -> str:
+    """The first faults in Chinese, each with its place."""
+    told: list[str] = []
+    for fault in error.errors()[:_MOST_FAULTS]:
+        place = ".".join(str(part + 1 if isinstance(part, int) else part) for part in fault["loc"])
+        said = fault["msg"].removeprefix("Value error, ") if fault["type"] == "value_error" else _FAULTS.get(fault["type"], "写法不对")
+        told.append(f"{place}：{said}" if place else said)
+    return "；".join(told)
