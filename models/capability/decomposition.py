@@ -150,10 +150,11 @@ def _by_means(kind: str, held: list[Array], weights: list[Array]) -> tuple[Array
     """Parts of the children by their points and by their weights, and what a point of each child is worth, (units, children)."""
     force = [aggregation.in_force(points, weight) for points, weight in zip(held, weights, strict=True)]
     shaped = [np.where(np.isnan(points), 0.0, aggregation.forward(points, kind)) for points in held]
-    averaged = [(f * s).sum(axis=1) for f, s in zip(force, shaped, strict=True)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        whole = [aggregation.backward(average, kind) for average in averaged]
-        scale = _slope(whole[1] - whole[0], averaged[1] - averaged[0], whole[0], whole[1], kind)[:, None]
+    # a node without points on one side is a matter of its weight above: what is found here is multiplied by zero
+    there = force[0].any(axis=1) & force[1].any(axis=1)
+    averaged = [np.where(there, (f * s).sum(axis=1), 1.0) for f, s in zip(force, shaped, strict=True)]
+    whole = [aggregation.backward(average, kind) for average in averaged]
+    scale = _slope(whole[1] - whole[0], averaged[1] - averaged[0], whole[0], whole[1], kind)[:, None]
     centre = ((averaged[0] + averaged[1]) / 2)[:, None]
     both = (force[0] > 0) & (force[1] > 0)
     middle, moved = (force[0] + force[1]) / 2, shaped[1] - shaped[0]
@@ -162,9 +163,9 @@ def _by_means(kind: str, held: list[Array], weights: list[Array]) -> tuple[Array
         both, (force[1] - force[0]) * ((shaped[0] + shaped[1]) / 2 - centre),
         np.where(force[1] > 0, force[1] * (shaped[1] - centre), 0.0) - np.where(force[0] > 0, force[0] * (shaped[0] - centre), 0.0),
     )  # fmt: skip
-    with np.errstate(divide="ignore", invalid="ignore"):
-        slope = 1 / _slope(held[1] - held[0], moved, held[0], held[1], kind)
-    return value, weight, np.where(both, scale * middle * slope, 0.0)
+    held = [np.where(both, points, 1.0) for points in held]
+    slope = _slope(held[1] - held[0], np.where(both, moved, 0.0), held[0], held[1], kind)
+    return value, weight, np.where(both, scale * middle / slope, 0.0)
 
 
 def _slope(points: Array, shaped: Array, before: Array, after: Array, kind: str) -> Array:
@@ -178,9 +179,9 @@ def _slope(points: Array, shaped: Array, before: Array, after: Array, kind: str)
 
 
 def _closeness(points: Array, weights: Array, worst: Array, best: Array) -> Array:
-    """TOPSIS against a given best and worst."""
+    """TOPSIS against a given best and worst; 0 where they are the same, so that a step over such a state counts as well."""
     share: NDArray[np.float64] = aggregation.in_force(points, weights) ** 2
     known = ~np.isnan(points)
     from_best = np.sqrt((share * np.where(known, points - best, 0.0) ** 2).sum(axis=1))
     from_worst = np.sqrt((share * np.where(known, points - worst, 0.0) ** 2).sum(axis=1))
-    return divided(from_worst, from_best + from_worst) * 100
+    return np.nan_to_num(divided(from_worst, from_best + from_worst)) * 100
