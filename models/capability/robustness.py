@@ -176,7 +176,7 @@ def sobol_indices(
     Returns:
         Two arrays (factors, outputs); 0 for an output that does not vary.
     """
-    from scipy.stats import qmc  # type: ignore[import-untyped]  # half a second that others need not wait
+    from scipy.stats import qmc  # half a second that others need not wait
 
     if samples < 2 or samples & (samples - 1):
         raise YiwangError("YW-SCORE-003", detail=f"敏感性分析的样本数应为 2 的幂，而不是 {samples}")

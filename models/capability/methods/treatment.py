@@ -131,7 +131,7 @@ def boxcox(values: Array) -> Array:
     Of values over their geometric mean, shifted above zero as in :func:`log` where they are not.
     Source: Box and Cox, "An analysis of transformations", JRSS B 26(2), 1964; powers by ``scipy.stats``.
     """
-    from scipy import special, stats  # type: ignore[import-untyped]  # half a second that others need not wait
+    from scipy import special, stats  # half a second that others need not wait
 
     lowest, highest = extremes(values)
     shift = np.where(lowest > 0, 0.0, _SHIFT * (highest - lowest) - lowest)

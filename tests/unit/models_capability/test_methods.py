@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from models.capability.methods import aggregation, imputation, normalisation, shrinkage, treatment, weighting
 from models.capability.methods.arrays import Array, places

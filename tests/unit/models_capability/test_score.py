@@ -161,3 +161,15 @@ def test_a_stored_score_equals_its_components_and_another_one_is_found(rows: lis
         (wrong,) = mismatches(ROUTINE, changed).to_pylist()
         row = found.totals.to_pylist()[scored[0]]
         assert (wrong["department_code"], wrong["month"], wrong["computed"]) == (row["department_code"], row["month"], row["score"])
+
+
+def test_a_department_is_scored_by_the_measures_that_there_are_and_the_rest_has_a_reason() -> None:
+    """The national structure on the warehouse: external indicators have no value, and no department enough of them for a rank."""
+    national = load_system("national")
+    rows = [(MAY, "A", measure, 8.0, 10.0) for measure in ("M01", "M05", "M06", "M07", "M11", "M15", "M17", "M18", "M21", "M28")]
+    found = score(national, facts(*rows))
+    reasons = {row["indicator_code"]: row["null_reason"] for row in found.indicators.to_pylist()}
+    assert [code for code, reason in reasons.items() if reason is None] == sorted(row[2] for row in rows)
+    assert {reasons[i.code] for i in national.indicators if i.external} == {"no_value"}
+    (row,) = found.totals.to_pylist()
+    assert (row["score"], row["rank"], row["indicators_scored"], row["indicators_total"]) == (pytest.approx(80), 1, 10, 24)
