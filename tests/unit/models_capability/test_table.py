@@ -165,6 +165,14 @@ def test_denominators_of_zero_and_values_that_do_not_differ_are_defined(tmp_path
     assert one.evaluation.score.tolist() == [[50]] and one.evaluation.rank.tolist() == [[1]]
 
 
+def test_the_example_of_the_documentation_scores(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "capability.md").read_text(encoding="utf-8")
+    for name, kind in (("district.yml", "yaml"), ("data.csv", "csv")):
+        (tmp_path / name).write_text(text.split(f"```{kind}\n")[1].split("```")[0], encoding="utf-8")
+    found = score_table(load_system(tmp_path / "district.yml"), tmp_path / "data.csv")
+    assert (found.unused, found.empty) == ((), ()) and result(found.evaluation)["unit_code"].to_pylist() == ["A", "D", "C", "B"]
+
+
 def test_the_command_line_scores_refuses_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text(TABLE, encoding="utf-8")
     yiwang = str(Path(sys.executable).with_name("yiwang"))
