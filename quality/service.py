@@ -21,6 +21,7 @@ from quality.engine.reading import CASE_TABLES
 from quality.face import compare, expectations_of, expected_counts
 from quality.ledger.checking import Checking, Outcome
 from quality.ledger.partitions import PartitionCheck, check_id
+from quality.ledger.rows import attach_former
 from quality.ledger.tables import forget_state, is_there, open_ledger
 from quality.suite import unexpected_rows
 
@@ -84,7 +85,7 @@ def check(
         limits: What one rule may take.
         left: Mart of cases → ``source`` and ``case_number`` of its rows that were replaced or deleted since :func:`checked_run`;
             None when that is not known: rules that look at other rows of a case are then evaluated in full.
-        previous: Published snapshot from which the ledger is taken when the marts have none.
+        previous: Published snapshot: from it the ledger is taken when the marts have none, and rows are seen as they were.
         calendar: The city's working days; the official ones when None.
         docs: Folder for the Data Docs, made anew; none are built when None.
 
@@ -98,6 +99,7 @@ def check(
     progress, limits = progress or NoProgress(), limits or Limits()
     with _opened(masked, zone, limits) as connection:
         open_ledger(connection, previous)
+        attach_former(connection, previous)
         connection.execute("SET enable_external_access = false")  # from here on SQL of rules is read, which may open nothing
         suite = load_rules(rules, connection)
         progress.start(STAGE, len(suite))

@@ -171,7 +171,7 @@ def _bind(entry: _Entry, rule: Rule, connection: duckdb.DuckDBPyConnection) -> N
 
 
 def _columns(table: str, connection: duckdb.DuckDBPyConnection) -> set[str]:
-    query = "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'marts' AND table_name = ?"
+    query = "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'marts' AND table_name = ?"
     return {row[0] for row in connection.execute(query, [table]).fetchall()}
 
 

@@ -8,7 +8,7 @@ is left out.
 # ruff: noqa: S608 - tables, columns and rules come from the catalogue, which checked them
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ WIDTH = 60
 _TABLES = """
 CREATE OR REPLACE TEMP TABLE found_count (
     rule_id VARCHAR, table_name VARCHAR, partition_on DATE, department_code VARCHAR, rows_checked BIGINT, rows_failed BIGINT);
+CREATE OR REPLACE TEMP TABLE former_count AS FROM found_count;
 CREATE OR REPLACE TEMP TABLE found_violation (
     rule_id VARCHAR, table_name VARCHAR, source VARCHAR, record_key VARCHAR, field VARCHAR, value VARCHAR, department_code VARCHAR,
     partition_on DATE, severity VARCHAR, dimension VARCHAR, message VARCHAR);
@@ -67,15 +68,22 @@ class Rows:
         table: The mart.
         condition: SQL condition of the rows ``t``.
         department: SQL of the department that answers for a row.
+        relation: Where they are, when it is not the mart itself.
     """
 
     table: str
     condition: str
     department: str
+    relation: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The relation that holds the rows."""
+        return self.relation or f"marts.{self.table}"
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the empty temporary tables ``found_count`` and ``found_violation`` into which :func:`evaluate` writes."""
+    """Makes the empty temporary tables ``found_count``, ``found_violation`` and ``former_count``, into which rules are evaluated."""
     connection.execute(_TABLES)
 
 
@@ -94,17 +102,38 @@ def evaluate(
     Returns:
         Rule → why it could not be evaluated, in Chinese; it has left nothing in the tables.
     """
+
+    def found(chunk: Sequence[Task]) -> None:
+        _scan(connection, rows, chunk)
+        _count(connection, rows.table, chunk, "found_count")
+        _list(connection, rows, chunk, limits, elsewhere or {})
+
+    return _each(connection, tasks, limits, found)
+
+
+def count_former(connection: duckdb.DuckDBPyConnection, rows: Rows, tasks: Sequence[Task], limits: Limits) -> dict[str, str]:
+    """Counts what rules said of rows as they were, into ``former_count``; parameters and answer as of :func:`evaluate`."""
+
+    def found(chunk: Sequence[Task]) -> None:
+        _scan(connection, rows, chunk)
+        _count(connection, rows.table, chunk, "former_count")
+
+    return _each(connection, tasks, limits, found)
+
+
+def _each(connection: duckdb.DuckDBPyConnection, tasks: Sequence[Task], limits: Limits, found: Callable[[Sequence[Task]], None]) -> dict[str, str]:
+    """Passes over as many rules as fit, and rule by rule where one fails."""
     failed: dict[str, str] = {}
     for start in range(0, len(tasks), WIDTH):
         chunk = tasks[start : start + WIDTH]
-        reason = _attempt(connection, rows, chunk, limits, elsewhere or {})
+        reason = _attempt(connection, chunk, limits, found)
         if reason is None:
             continue
         if len(chunk) == 1:
             failed[chunk[0].rule.id] = reason
             continue
         for task in chunk:
-            if (reason := _attempt(connection, rows, [task], limits, elsewhere or {})) is not None:
+            if (reason := _attempt(connection, [task], limits, found)) is not None:
                 failed[task.rule.id] = reason
     return failed
 
@@ -119,15 +148,12 @@ def sample_condition(bits: int, source: str, record_key: str) -> str:
     return f"hash({source}, {record_key}) % {2**bits} = 0" if bits else "true"
 
 
-def _attempt(
-    connection: duckdb.DuckDBPyConnection, rows: Rows, tasks: Sequence[Task], limits: Limits, elsewhere: Mapping[str, int]
-) -> str | None:
+def _attempt(connection: duckdb.DuckDBPyConnection, tasks: Sequence[Task], limits: Limits, found: Callable[[Sequence[Task]], None]) -> str | None:
     """One pass; why it failed, None when it did not."""
     connection.begin()
     try:
         with stopped_after(connection, limits.seconds):
-            _scan(connection, rows, tasks)
-            _list(connection, rows.table, tasks, limits, elsewhere)
+            found(tasks)
         connection.commit()
     except duckdb.Error as error:
         connection.rollback()
@@ -180,7 +206,7 @@ def _scan(connection: duckdb.DuckDBPyConnection, rows: Rows, tasks: Sequence[Tas
             FROM (
                 SELECT t.rowid AS row_id, {day} AS partition_on, {rows.department} AS department_code,
                     {", ".join(columns)}
-                FROM marts.{rows.table} AS t WHERE {rows.condition}
+                FROM {rows.place} AS t WHERE {rows.condition}
             )
         )
         GROUP BY ALL
@@ -188,14 +214,18 @@ def _scan(connection: duckdb.DuckDBPyConnection, rows: Rows, tasks: Sequence[Tas
     )
 
 
-def _list(connection: duckdb.DuckDBPyConnection, table: str, tasks: Sequence[Task], limits: Limits, elsewhere: Mapping[str, int]) -> None:
-    on = TABLES[table]
-    rules = [task.rule for task in tasks]
-    names = [rule.id for rule in rules]
+def _count(connection: duckdb.DuckDBPyConnection, table: str, tasks: Sequence[Task], into: str) -> None:
+    names = [task.rule.id for task in tasks]
     connection.execute(
-        "INSERT INTO found_count SELECT $names[i], $table, partition_on, department_code, checked[i], failed[i] FROM pass, range(1, $n + 1) AS r(i)",
+        f"INSERT INTO {into} SELECT $names[i], $table, partition_on, department_code, checked[i], failed[i] FROM pass, range(1, $n + 1) AS r(i)",
         {"names": names, "table": table, "n": len(names)},
     )
+
+
+def _list(connection: duckdb.DuckDBPyConnection, rows: Rows, tasks: Sequence[Task], limits: Limits, elsewhere: Mapping[str, int]) -> None:
+    on, table = TABLES[rows.table], rows.table
+    rules = [task.rule for task in tasks]
+    names = [rule.id for rule in rules]
     totals = dict(
         connection.execute(
             "SELECT rule_id, sum(rows_failed)::BIGINT FROM found_count WHERE list_contains($names, rule_id) GROUP BY 1 HAVING sum(rows_failed) > 0", {"names": names}
@@ -208,7 +238,7 @@ def _list(connection: duckdb.DuckDBPyConnection, table: str, tasks: Sequence[Tas
         CREATE OR REPLACE TEMP TABLE failing AS
         SELECT t.*, h.row.mask AS _mask, h.partition_on AS _day, h.department_code AS _department
         FROM (SELECT partition_on, department_code, unnest(hits) AS row FROM pass WHERE hits IS NOT NULL) AS h
-        JOIN (SELECT *, rowid AS _row_id FROM marts.{table}) AS t ON t._row_id = h.row.row_id
+        JOIN (SELECT *, rowid AS _row_id FROM {rows.place}) AS t ON t._row_id = h.row.row_id
         """
     )
     source = on.source or "NULL::VARCHAR"

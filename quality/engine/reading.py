@@ -21,7 +21,25 @@ CASE_TABLES = ("fct_case", "fct_case_event", "fct_certificate", "fct_review")
 SCOPED = "scope_{table}"
 """Temporary table that holds the rows of a mart which belong to the cases in hand."""
 
+FORMER = "former_{table}"
+"""Temporary table of the same rows, or of an answer, as they were when the rules were evaluated last."""
+_HOLDING = {"ANY": "SELECT DISTINCT * FROM ({})", "EXISTS": "SELECT 1 FROM ({}) LIMIT 1"}
+"""Kind of subquery → what of its answer decides."""
+
 Node = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A subquery that does not depend on the row.
+
+    Attributes:
+        sql: Query whose answer is to be held: each value once where values are compared, one row where rows are asked for.
+        tables: Marts that it reads.
+    """
+
+    sql: str
+    tables: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -32,19 +50,23 @@ class Reading:
         tables: Marts that its subqueries read.
         of_case: Those of which only rows of the row's own case decide.
         of_day: Those of which only the partition of the row's own day decides.
-        inputs: Temporary table → query whose answer it is to hold: subqueries that do not depend on the row.
+        inputs: Temporary table → the subquery whose answer it is to hold.
         is_open: It reads something else: whatever changes in :attr:`tables` may concern every row.
         whole: The condition, reading the tables of :attr:`inputs`.
         scoped: The same, and reading ``of_case`` from the tables :data:`SCOPED`.
+        former: As ``whole``, with the answers in the tables :data:`FORMER`.
+        former_scoped: As ``scoped``, with answers and rows in the tables :data:`FORMER`.
     """
 
     tables: frozenset[str]
     of_case: frozenset[str]
     of_day: frozenset[str]
-    inputs: dict[str, str]
+    inputs: dict[str, Input]
     is_open: bool
     whole: str
     scoped: str
+    former: str
+    former_scoped: str
 
 
 def reading_of(condition: str, table: str, connection: duckdb.DuckDBPyConnection) -> Reading:
@@ -56,12 +78,13 @@ def reading_of(condition: str, table: str, connection: duckdb.DuckDBPyConnection
         connection: Has the marts; asked whether a subquery stands on its own, reads no row.
     """
     if "select" not in condition.lower():
-        return Reading(frozenset(), frozenset(), frozenset(), {}, False, condition, condition)
+        return Reading(frozenset(), frozenset(), frozenset(), {}, False, condition, condition, condition, condition)
     tree = _parsed(condition, connection)
     tables: set[str] = set()
     of_case: dict[str, list[Node]] = {}
     of_day: set[str] = set()
-    inputs: dict[str, str] = {}
+    inputs: dict[str, Input] = {}
+    held_in: list[Node] = []
     is_open = False
     for subquery in _subqueries(tree):
         select = subquery["subquery"]["node"]
@@ -70,19 +93,32 @@ def reading_of(condition: str, table: str, connection: duckdb.DuckDBPyConnection
         if table in CASE_TABLES and _is_of_case(subquery):
             of_case.setdefault(select["from_table"]["table_name"], []).append(select["from_table"])
         elif _stands_alone(sql := _query(select, connection), connection):
+            sql = _HOLDING.get(subquery["subquery_type"], "{}").format(sql)
             held = "input_" + hashlib.sha256(sql.encode()).hexdigest()[:16]
-            inputs[held] = sql
+            inputs[held] = Input(sql, frozenset(names))
             body = _parsed(f"(SELECT * FROM temp.main.{held})", connection)  # noqa: S608 - made above
-            subquery["subquery"]["node"] = body["statements"][0]["node"]["select_list"][0]["subquery"]["node"]
+            subquery["subquery"]["node"] = select = body["statements"][0]["node"]["select_list"][0]["subquery"]["node"]
+            held_in.append(select["from_table"])
         elif _is_of_day(select, table):
             of_day |= names
         else:
             is_open = True
-    whole = _expression(tree, connection) if inputs else condition
-    for source in (source for sources in of_case.values() for source in sources):
-        _redirect(source)
-    scoped = _expression(tree, connection) if of_case else whole
-    return Reading(frozenset(tables), frozenset(of_case), frozenset(of_day), inputs, is_open, whole, scoped)
+    cases = [source for sources in of_case.values() for source in sources]
+    for source in cases:
+        source["alias"] = source["alias"] or source["table_name"]
+    original = {id(source): source["table_name"] for source in (*cases, *held_in)}
+
+    def said(held: str, case: str | None) -> str:
+        for source in held_in:
+            _redirect(source, "temp", "main", held.format(table=original[id(source)]))
+        for source in cases:
+            _redirect(source, *(("temp", "main", case.format(table=original[id(source)])) if case else ("marts", original[id(source)])))
+        return _expression(tree, connection)
+
+    whole = said("{table}", None) if inputs else condition
+    former = said(FORMER, None) if inputs else condition
+    scoped, former_scoped = (said("{table}", SCOPED), said(FORMER, FORMER)) if of_case else (whole, former)
+    return Reading(frozenset(tables), frozenset(of_case), frozenset(of_day), inputs, is_open, whole, scoped, former, former_scoped)
 
 
 def _parsed(condition: str, connection: duckdb.DuckDBPyConnection) -> Node:
@@ -196,13 +232,10 @@ def _columns(node: Node) -> tuple[str, ...]:
     return tuple(name.lower() for name in node["column_names"]) if node.get("class") == "COLUMN_REF" else ()
 
 
-def _redirect(source: Node) -> None:
-    table = source["table_name"]
-    scoped = SCOPED.format(table=table)
-    source.update(
-        alias=source["alias"] or table, catalog_name="temp", schema_name="main", table_name=scoped,
-        qualified_name={"path": ["temp", "main", scoped]},
-    )  # fmt: skip
+def _redirect(source: Node, *path: str) -> None:
+    """Has a reference to a table name another one, by its schema or by catalog and schema."""
+    *outer, table = path
+    source.update(catalog_name=outer[0] if len(outer) > 1 else "", schema_name=outer[-1], table_name=table, qualified_name={"path": list(path)})
 
 
 def _stands_alone(query: str, connection: duckdb.DuckDBPyConnection) -> bool:

@@ -75,6 +75,20 @@ def partitions_of_cases(connection: duckdb.DuckDBPyConnection, table: str, reads
     return found
 
 
+def partitions_of_answers(connection: duckdb.DuckDBPyConnection, table: str, conditions: Sequence[tuple[str, str]], known: set[Partition]) -> set[Partition]:
+    """Partitions of a mart with rows of which a condition says something else than with the answers of the last run.
+
+    Args:
+        connection: The marts.
+        table: The mart.
+        conditions: A condition with the answers of now, and with those of then.
+        known: Partitions that need not be looked at.
+    """
+    differs = " OR ".join(f"({now}) IS TRUE <> ({then}) IS TRUE" for now, then in conditions)
+    query = f"SELECT DISTINCT {TABLES[table].day or 'NULL::DATE'} FROM marts.{table} AS t WHERE NOT {rows_in(table, known)} AND ({differs})"
+    return {row[0] for row in connection.execute(query).fetchall()}
+
+
 def scope_cases(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, str], reads: frozenset[str]) -> None:
     """Makes the tables :data:`SCOPED`: rows of the cases to which the rows in hand belong.
 
@@ -98,7 +112,7 @@ def rows_in(table: str, partitions: set[Partition]) -> str:
     """SQL condition of the rows ``t`` of some partitions."""
     day = TABLES[table].day
     if not day:
-        return "true"
+        return "true" if partitions else "false"
     days = ", ".join(f"DATE '{day}'" for day in sorted(partition for partition in partitions if partition))
     parts = [f"({day}) IN ({days})"] if days else []
     if None in partitions:

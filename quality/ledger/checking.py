@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - names come from the catalogue or are made here
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -15,13 +15,14 @@ from models.domain.calendar import WorkCalendar
 from quality.catalogue.model import Rule
 from quality.catalogue.subjects import TABLES
 from quality.engine.evaluation import Limits, Rows, Task, evaluate, prepare, reason_of, sample_bits, stopped_after
-from quality.engine.reading import Reading, reading_of
+from quality.engine.reading import CASE_TABLES, FORMER, SCOPED, Input, Reading, reading_of
 from quality.ledger import changes, merge
+from quality.ledger import rows as in_hand
 from quality.ledger.changes import Partition
 from quality.ledger.partitions import PartitionCheck, check_partitions, note_checks
-from quality.ledger.tables import open_ledger
+from quality.ledger.tables import KEPT, keep_answers, kept_answers, open_ledger, stamp
 
-VERSION = "1"
+VERSION = "2"
 """To be raised when the engine's or the ledger's meaning changes: every rule is then evaluated anew."""
 _MOSTLY = 0.5
 """Share of a mart's rows from which on looking at all of them costs less than narrowing."""
@@ -32,7 +33,8 @@ class Outcome:
     """What a run of the rules did.
 
     Attributes:
-        evaluated: Rule → partitions that were evaluated; None where all rows were.
+        evaluated: Rule → partitions that were evaluated; None where all rows were. Of rules evaluated by rows, the partitions
+            most of whose rows were.
         failed: Rule that was not evaluated → why, in Chinese.
         partitions: What became of the expected partitions.
         rows: Rows of marts that were looked at.
@@ -67,7 +69,7 @@ class _Prepared:
         return self.reading.tables | self.checked.tables | self.department.tables
 
     @cached_property
-    def inputs(self) -> dict[str, str]:
+    def inputs(self) -> dict[str, Input]:
         return self.reading.inputs | self.checked.inputs | self.department.inputs
 
     @property
@@ -76,6 +78,9 @@ class _Prepared:
 
     def task(self, scoped: bool) -> Task:
         return Task(self.rule, self.reading.scoped, self.checked.scoped) if scoped else Task(self.rule, self.reading.whole, self.checked.whole)
+
+    def former_task(self) -> Task:
+        return Task(self.rule, self.reading.former_scoped, self.checked.former_scoped)
 
 
 class Checking:
@@ -88,7 +93,8 @@ class Checking:
         rules: The rules.
         limits: What one rule may take.
         left: Mart of cases → source and case number of rows that were replaced or deleted since the last check; None when
-            that is not known, whereupon rules that look at other rows of a case are evaluated in full.
+            that is not known, whereupon rules that look at other rows of a case are evaluated in full. With it, and the
+            published snapshot attached (:func:`quality.ledger.rows.attach_former`), changed rows alone are evaluated.
         calendar: The city's working days.
     """
 
@@ -101,6 +107,9 @@ class Checking:
         self._outcome = Outcome()
         self._missing: dict[str, str] = {}
         self._digests: dict[str, str] = {}
+        self._kept: dict[str, str] = {}
+        self._moved: set[str] = set()
+        self._by_rows: set[str] = set()
 
     def run(self) -> Outcome:
         """Evaluates what has to be and brings the ledger up to it."""
@@ -110,13 +119,16 @@ class Checking:
         tables = sorted({p.rule.table for p in prepared} | {table for p in prepared for table in p.tables})
         changes.note_partitions(self._connection, tables)
         changed = {table: changes.changed_partitions(self._connection, table, self._run_id) for table in tables}
-        for rule_id, sql in [(p.rule.id, p.inputs) for p in prepared]:
-            self._hold(rule_id, sql)
+        self._kept = kept_answers(self._connection)
+        unchanged = frozenset(table for table in tables if not changed[table])
+        for p in prepared:
+            self._hold(p.rule.id, p.inputs, unchanged)
         before = self._before()
         ready = [p for p in prepared if p.rule.id not in self._outcome.failed]
         whole = [p for p in ready if self._is_whole(p, before.get(p.rule.id), changed)]
         names = {p.rule.id for p in whole}
-        partial, partitions = self._narrowed([p for p in ready if p.rule.id not in names], changed, whole)
+        rest = self._evaluate_rows([p for p in ready if p.rule.id not in names], changed, before, whole)
+        partial, partitions = self._narrowed(rest, changed, whole)
         self._evaluate_whole(whole)
         self._evaluate_partial(partial, partitions, before)
         self._merge(prepared, before)
@@ -124,7 +136,7 @@ class Checking:
 
     def _prepared(self) -> list[_Prepared]:
         """The rules whose marts are there."""
-        there = {row[0] for row in self._connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts'").fetchall()}
+        there = {row[0] for row in self._connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'marts'").fetchall()}
         departments: dict[str, Reading] = {}
         prepared = []
         for rule in self._rules:
@@ -145,16 +157,24 @@ class Checking:
             prepared.append(_Prepared(rule, reading, checked, department, _fingerprint(rule, self._limits)))
         return prepared
 
-    def _hold(self, rule_id: str, inputs: Mapping[str, str]) -> None:
+    def _hold(self, rule_id: str, inputs: Mapping[str, Input], unchanged: frozenset[str]) -> None:
         """Keeps the answers of queries on which the rule depends, and a digest of each; a query that runs away stops its rule alone."""
-        for name, sql in inputs.items():
+        for name, asked in inputs.items():
             if name in self._digests:
+                continue
+            if name in self._kept:
+                self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {FORMER.format(table=name)} AS FROM {KEPT}.{name}")
+            if name in self._kept and asked.tables <= unchanged:
+                self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM {KEPT}.{name}")
+                self._digests[name] = self._kept[name]
                 continue
             try:
                 with stopped_after(self._connection, self._limits.seconds):
-                    self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+                    self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {asked.sql}")
                     row = self._connection.execute(f"SELECT count(*) || ':' || coalesce(sum(hash(i)::HUGEINT), 0) FROM temp.main.{name} AS i").fetchall()[0]
                 self._digests[name] = row[0]
+                if name not in self._kept:  # nothing compares with it but a rule to which it says the same
+                    self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {FORMER.format(table=name)} AS FROM temp.main.{name}")
             except duckdb.Error as error:
                 self._outcome.failed[rule_id] = reason_of(error, self._limits)
                 return
@@ -164,14 +184,69 @@ class Checking:
         query = "SELECT rule_id, fingerprint, status, inputs, sampled FROM marts.quality_rule"
         return {row[0]: row[1:] for row in self._connection.execute(query).fetchall()}
 
-    def _inputs(self, p: _Prepared) -> str:
-        return " ".join(f"{name}={self._digests.get(name)}" for name in sorted(p.inputs))
+    @staticmethod
+    def _inputs(p: _Prepared, digests: Mapping[str, str]) -> str:
+        return " ".join(f"{name}={digests.get(name)}" for name in sorted(p.inputs))
 
     def _is_whole(self, p: _Prepared, before: tuple[str, str, str | None, int] | None, changed: Mapping[str, set[Partition]]) -> bool:
-        if before is None or before[:3] != (p.fingerprint, "evaluated", self._inputs(p)):
+        if before is None or before[:2] != (p.fingerprint, "evaluated"):
             return True
+        if before[2] != self._inputs(p, self._digests):
+            # where the answers say something else can be told if those of then are known
+            if before[2] != self._inputs(p, self._kept) or p.department.inputs:
+                return True
+            self._moved.add(p.rule.id)
         elsewhere = any(changed[table] for table in p.tables | {p.rule.table})
         return elsewhere and (p.is_open or (bool(p.of_case) and self._left is None))
+
+    def _evaluate_rows(
+        self, rest: list[_Prepared], changed: Mapping[str, set[Partition]], before: Mapping[str, tuple[str, str, str | None, int]], whole: list[_Prepared]
+    ) -> list[_Prepared]:
+        """Evaluates the rules of cases for the changed rows alone, if these can be seen as they were; answers the other rules."""
+        connection, outcome = self._connection, self._outcome
+        rules = {table: [p for p in rest if p.rule.table == table and not p.of_day] for table in CASE_TABLES}
+        if self._left is None or not any(changed.get(table) for table in CASE_TABLES) or not in_hand.has_former(connection):
+            return rest
+        for table in CASE_TABLES:
+            changes.note_cases(connection, table, self._run_id, self._left)
+        try:
+            with stopped_after(connection, self._limits.seconds):
+                count = in_hand.note_rows(connection, {table: pairs for table, own in rules.items() if (pairs := [pair for p in own for pair in self._answers_of(p)])})
+        except duckdb.Error:  # which rule it was, evaluating partitions tells
+            return rest
+        if count is None:
+            return rest
+        marts = [
+            in_hand.RowRules(
+                Rows(table, "true", own[0].department.scoped, SCOPED.format(table=table)), Rows(table, "true", own[0].department.former_scoped, FORMER.format(table=table)),
+                [(p.task(scoped=True), p.former_task()) for p in own],
+            )
+            for table, own in rules.items() if own
+        ]  # fmt: skip
+        failed, lost = in_hand.evaluate_rows(connection, marts, self._limits)
+        outcome.failed |= failed
+        outcome.rows += count
+        totals = self._totals(in_hand.violations_outside(connection))
+        by_rows = {p.rule.id for own in rules.values() for p in own} - failed.keys() - lost
+        # fewer violations than before: a larger share of them is to be listed, also where nothing changed
+        grown = {rule for rule in by_rows if 2 ** sample_bits(totals.get(rule, 0), self._limits.listed) < before[rule][3]}
+        self._forget(grown)
+        whole += [p for p in rest if p.rule.id in grown | lost]
+        self._by_rows = by_rows - grown
+        for table, own in rules.items():
+            mostly = in_hand.mostly_changed(connection, table)
+            outcome.evaluated |= {p.rule.id: mostly for p in own if p.rule.id in self._by_rows}
+        done = self._by_rows | grown | lost | failed.keys()
+        return [p for p in rest if p.rule.id not in done]
+
+    def _forget(self, rules: Iterable[str]) -> None:
+        """Takes back what was found for rules."""
+        for found in ("found_count", "found_violation"):
+            self._connection.execute(f"DELETE FROM {found} WHERE list_contains($rules, rule_id)", {"rules": sorted(rules)})
+
+    def _answers_of(self, p: _Prepared) -> list[tuple[str, str]]:
+        """Conditions of a rule with the answers of now and with those of then, if they are others."""
+        return [(now.whole, now.former) for now in (p.reading, p.checked) if now.inputs] if p.rule.id in self._moved else []
 
     def _narrowed(
         self, rest: list[_Prepared], changed: Mapping[str, set[Partition]], whole: list[_Prepared]
@@ -186,14 +261,29 @@ class Checking:
         for table, rules in list(by_table.items()):
             found = changed[table] | changes.partitions_of_cases(self._connection, table, frozenset().union(*(p.of_case for p in rules)))
             found = found.union(*(changed[other] for p in rules for other in p.of_day))
+            found |= self._of_answers(table, rules, found, whole)
             counts = dict(self._connection.execute("SELECT partition_on, row_count FROM now_partition WHERE table_name = ?", [table]).fetchall())
             if sum(counts.get(partition, 0) for partition in found) > _MOSTLY * sum(counts.values()):
                 whole += by_table.pop(table)
-            elif found:
+            elif found and rules:
                 partitions[table] = found
             else:
                 by_table.pop(table)
         return by_table, partitions
+
+    def _of_answers(self, table: str, rules: list[_Prepared], known: set[Partition], whole: list[_Prepared]) -> set[Partition]:
+        """Partitions that changed answers concern; a rule of which that cannot be told moves to ``whole``."""
+        moved = [p for p in rules if p.rule.id in self._moved]
+        conditions = [pair for p in moved for pair in self._answers_of(p)]
+        if not conditions:
+            return set()
+        try:
+            with stopped_after(self._connection, self._limits.seconds):
+                return changes.partitions_of_answers(self._connection, table, conditions, known)
+        except duckdb.Error:  # which of them it was, evaluating them tells
+            whole += moved
+            rules[:] = [p for p in rules if p not in moved]
+            return set()
 
     def _evaluate_whole(self, whole: list[_Prepared]) -> None:
         for table in dict.fromkeys(p.rule.table for p in whole):
@@ -219,8 +309,7 @@ class Checking:
             totals = self._totals(elsewhere)
             # fewer violations than before: a larger share of them is to be listed, also where nothing changed
             if grown := [p for p in rules if 2 ** sample_bits(totals.get(p.rule.id, 0), self._limits.listed) < before[p.rule.id][3]]:
-                for found in ("found_count", "found_violation"):
-                    self._connection.execute(f"DELETE FROM {found} WHERE list_contains($rules, rule_id)", {"rules": [p.rule.id for p in grown]})
+                self._forget(p.rule.id for p in grown)
                 self._evaluate_whole(grown)
 
     def _count(self, table: str, partitions: set[Partition] | None) -> int:
@@ -237,12 +326,12 @@ class Checking:
         tables = {p.rule.id: p.rule.table for p in prepared}
         partial: dict[str, tuple[list[str], set[Partition]]] = {}
         for rule, partitions in evaluated.items():
-            if partitions is not None:
+            if partitions is not None and rule not in self._by_rows:
                 partial.setdefault(tables[rule], ([], partitions))[0].append(rule)
         open_rules = {row[0] for row in connection.execute("SELECT DISTINCT rule_id FROM marts.quality_violation WHERE healed_at IS NULL").fetchall()}
         gone = sorted({*before, *open_rules} - {rule.id for rule in self._rules})
         connection.begin()
-        merge.note_scope(connection, [rule for rule, partitions in evaluated.items() if partitions is None] + gone, partial)
+        merge.note_scope(connection, [rule for rule, partitions in evaluated.items() if partitions is None] + gone, partial, sorted(self._by_rows & evaluated.keys()))
         sampled = self._sampled(evaluated, partial)
         merge.merge_violations(connection, self._run_id, self._as_of, sampled)
         merge.merge_counts(connection, self._run_id, [p.rule for p in prepared], sampled)
@@ -253,6 +342,8 @@ class Checking:
         self._note_rules(prepared, sampled)
         connection.execute("DELETE FROM marts.quality_partition")
         connection.execute("INSERT INTO marts.quality_partition SELECT *, $run FROM now_partition ORDER BY ALL", {"run": self._run_id})
+        keep_answers(connection, self._digests)
+        stamp(connection)
         there = sorted({p.rule.table for p in prepared})
         outcome.partitions = check_partitions(connection, there, self._today(), self._calendar)
         note_checks(connection, self._run_id, outcome.partitions)
@@ -268,6 +359,8 @@ class Checking:
         elsewhere: dict[str, int] = {}
         for table, (rules, partitions) in partial.items():
             elsewhere |= {rule: count for rule, count in merge.violations_elsewhere(self._connection, table, partitions).items() if rule in rules}
+        if self._by_rows:
+            elsewhere |= {rule: count for rule, count in in_hand.violations_outside(self._connection).items() if rule in self._by_rows}
         totals = self._totals(elsewhere)
         return {rule: bits for rule in evaluated if (bits := sample_bits(totals.get(rule, 0), self._limits.listed))}
 
@@ -282,7 +375,7 @@ class Checking:
             rows.append({
                 "rule_id": r.id, "table_name": r.table, "subject": r.subject, "dimension": r.dimension, "severity": r.severity, "gate": r.gate,
                 "title": r.title, "owner": r.owner, "standard": r.standard, "clause": r.clause, "run_id": self._run_id, "status": status,
-                "reason": reason, "sampled": share, "fingerprint": p.fingerprint if p else "", "inputs": self._inputs(p) if p else None,
+                "reason": reason, "sampled": share, "fingerprint": p.fingerprint if p else "", "inputs": self._inputs(p, self._digests) if p else None,
             })  # fmt: skip
         self._connection.execute("DELETE FROM marts.quality_rule")
         if rows:

@@ -20,14 +20,17 @@ _OF_RULE = ("rule_id", "table_name", "subject", "dimension", "severity")
 _KEPT = "rule_id, table_name, source, record_key, field, value, department_code, partition_on, severity, dimension, message"
 
 
-def note_scope(connection: duckdb.DuckDBPyConnection, whole: Sequence[str], partial: Mapping[str, tuple[Sequence[str], set[Partition]]]) -> None:
-    """Fills the temporary tables ``in_scope`` and ``scope_partition`` with what was evaluated.
+def note_scope(connection: duckdb.DuckDBPyConnection, whole: Sequence[str], partial: Mapping[str, tuple[Sequence[str], set[Partition]]], by_rows: Sequence[str] = ()) -> None:
+    """Fills the temporary tables ``in_scope``, ``scope_partition`` and ``scope_rule`` with what was evaluated.
 
     Args:
         connection: The marts.
         whole: Rules evaluated over all rows, or that are no more.
         partial: Mart → rules evaluated over some of its partitions, and which.
+        by_rows: Rules evaluated over the rows whose keys are in ``row_record``; ``row_scope`` has the partitions whose counts moved.
     """
+    connection.execute("CREATE TEMP TABLE IF NOT EXISTS row_record (table_name VARCHAR, source VARCHAR, record_key VARCHAR)")
+    connection.execute("CREATE OR REPLACE TEMP TABLE scope_rule AS SELECT unnest($names::VARCHAR[]) AS rule_id", {"names": list(by_rows)})
     connection.execute("CREATE OR REPLACE TEMP TABLE in_scope (rule_id VARCHAR, is_whole BOOLEAN)")
     connection.execute("CREATE OR REPLACE TEMP TABLE scope_partition (rule_id VARCHAR, partition_on DATE)")
     connection.execute("INSERT INTO in_scope SELECT unnest($names), true", {"names": list(whole)})
@@ -37,11 +40,20 @@ def note_scope(connection: duckdb.DuckDBPyConnection, whole: Sequence[str], part
             "INSERT INTO scope_partition SELECT r, p FROM (SELECT unnest($rules) AS r), (SELECT unnest($partitions::DATE[]) AS p)",
             {"rules": list(rules), "partitions": list(partitions)},
         )
+    if by_rows:
+        connection.execute("INSERT INTO in_scope SELECT rule_id, false FROM scope_rule")
+        connection.execute("INSERT INTO scope_partition SELECT rule_id, partition_on FROM row_scope SEMI JOIN scope_rule USING (rule_id)")
 
 
 _EVALUATED = """
     (l.rule_id IN (SELECT rule_id FROM in_scope WHERE is_whole)
      OR EXISTS (SELECT 1 FROM scope_partition AS s WHERE s.rule_id = l.rule_id AND s.partition_on IS NOT DISTINCT FROM l.{day}))"""
+
+
+_LOOKED_AT = f"""
+    CASE WHEN l.rule_id IN (SELECT rule_id FROM scope_rule)
+    THEN EXISTS (SELECT 1 FROM row_record AS r WHERE r.table_name = l.table_name AND r.record_key = l.record_key AND r.source IS NOT DISTINCT FROM l.source)
+    ELSE {_EVALUATED.format(day="partition_on")} END"""
 
 
 def merge_violations(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: datetime, sampled: Mapping[str, int]) -> None:
@@ -60,7 +72,7 @@ def merge_violations(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: 
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE before AS
-        SELECT l.*, l.rowid AS row_id, {_EVALUATED.format(day="partition_on")} AS is_evaluated FROM marts.quality_violation AS l
+        SELECT l.*, l.rowid AS row_id, {_LOOKED_AT} AS is_evaluated FROM marts.quality_violation AS l
         WHERE (l.healed_at IS NULL AND is_evaluated)
             OR EXISTS (SELECT 1 FROM found_violation AS f
                 WHERE f.rule_id = l.rule_id AND f.source IS NOT DISTINCT FROM l.source AND f.record_key = l.record_key)

@@ -5,10 +5,13 @@ What does not belong here: what is written into them (:mod:`quality.ledger.merge
 
 # ruff: noqa: S608 - names of tables, constants
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 
+KEPT = "quality"
+"""Schema of what only the ledger needs, to tell what changed: answers of subqueries, the stamp of its state."""
 TABLES: dict[str, str] = {
     "quality_violation": """
         rule_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, source VARCHAR, record_key VARCHAR NOT NULL, field VARCHAR, value VARCHAR,
@@ -40,6 +43,8 @@ TABLES: dict[str, str] = {
 ``mart_quality_department_day``: rows looked at and failed, by rule, day of the records and department.
 ``mart_quality_rule_day``: the same by rule on the day of each run: the trend.
 """
+KEPT_ROWS = 100_000
+"""Rows up to which an answer is kept; a larger one that changed has its rules evaluated in full."""
 _REMEMBERED = ("quality_violation", "mart_quality_rule_day")
 """What cannot be worked out anew; the others tell of partitions that another file may not have."""
 
@@ -57,6 +62,9 @@ def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = N
     connection.begin()
     for table in sorted(absent):
         connection.execute(f"CREATE TABLE marts.{table} ({TABLES[table]})")
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {KEPT}")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.answer (name VARCHAR NOT NULL, digest VARCHAR NOT NULL)")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.state (stamp VARCHAR NOT NULL)")
     connection.commit()
     if previous is not None and previous.is_file():
         _carry(connection, previous, absent & set(_REMEMBERED))
@@ -70,6 +78,30 @@ def is_there(connection: duckdb.DuckDBPyConnection) -> bool:
 def forget_state(connection: duckdb.DuckDBPyConnection) -> None:
     """Has the next run evaluate everything."""
     connection.execute("UPDATE marts.quality_rule SET fingerprint = ''")
+
+
+def kept_answers(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Answers of the last run that are kept, each in a table of its name in the schema :data:`KEPT` → their digests."""
+    return dict(connection.execute(f"SELECT name, digest FROM {KEPT}.answer").fetchall())
+
+
+def keep_answers(connection: duckdb.DuckDBPyConnection, digests: Mapping[str, str]) -> None:
+    """Keeps the answers in the temporary tables of these names, within a transaction of the caller, and drops all others."""
+    before = kept_answers(connection)
+    changed = {name for name, digest in digests.items() if before.get(name) != digest}
+    for name in sorted(changed | (before.keys() - digests.keys())):
+        connection.execute(f"DROP TABLE IF EXISTS {KEPT}.{name}")
+        connection.execute(f"DELETE FROM {KEPT}.answer WHERE name = ?", [name])
+    for name in sorted(changed):
+        if int(digests[name].split(":")[0]) <= KEPT_ROWS:
+            connection.execute(f"CREATE TABLE {KEPT}.{name} AS FROM temp.main.{name}")
+            connection.execute(f"INSERT INTO {KEPT}.answer VALUES (?, ?)", [name, digests[name]])
+
+
+def stamp(connection: duckdb.DuckDBPyConnection) -> None:
+    """Gives the ledger's state a stamp that no other has, so that a copy of it can be told from one of another state."""
+    connection.execute(f"DELETE FROM {KEPT}.state")
+    connection.execute(f"INSERT INTO {KEPT}.state SELECT uuid()::VARCHAR")
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
