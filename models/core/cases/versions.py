@@ -15,9 +15,19 @@ from models.store.operational.paging import Page, Paging, page
 from models.store.operational.tables import ProcessVersion
 
 
-def listed(session: Session, paging: Paging) -> Page[ProcessVersion]:
-    """All versions by code and number; one query."""
-    return page(session, sa.select(ProcessVersion), [ProcessVersion.process, ProcessVersion.number], paging)
+def listed(session: Session, paging: Paging, *, process: str | None = None, kind: str | None = None) -> Page[ProcessVersion]:
+    """All versions, or those of a process or a kind, by code and number; one query."""
+    query = sa.select(ProcessVersion)
+    for column, value in ((ProcessVersion.process, process), (ProcessVersion.kind, kind)):
+        if value is not None:
+            query = query.where(column == value)
+    return page(session, query, [ProcessVersion.process, ProcessVersion.number], paging)
+
+
+def names(session: Session) -> dict[str, str]:
+    """Code → title of the newest version of each process, for people to choose from; one query, of a few dozen rows."""
+    rows = session.execute(sa.select(ProcessVersion.process, ProcessVersion.body).order_by(ProcessVersion.process, ProcessVersion.number))
+    return {row.process: row.body["title"] for row in rows}
 
 
 def get(session: Session, process: str, number: int) -> ProcessVersion:

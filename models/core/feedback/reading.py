@@ -87,6 +87,12 @@ def get(session: Session, access: Access, feedback_id: UUID, kind: str | None = 
     return found
 
 
+def of_case(session: Session, access: Access, case_id: UUID) -> Feedback | None:
+    """The feedback in reach that an internal case deals with, or is an appeal against; one query."""
+    query = sa.select(Feedback).where(sa.or_(Feedback.follow_up_id == case_id, Feedback.appeal_id == case_id), access.rows(Feedback.unit_code, Feedback.party_id))
+    return session.scalars(query.limit(1)).one_or_none()
+
+
 def listed(session: Session, access: Access, paging: Paging, *, kind: Literal["review", "complaint"]) -> Page[Feedback]:
     """Feedback in reach, the newest first; one query. What another review of the same step stands before is left out."""
     return page(session, _query(access, Wanted(kind), date.min), [Feedback.id], paging, is_descending=True)

@@ -99,7 +99,7 @@ def in_force(session: Session, code: str, day: date) -> MatterVersion:
     return found
 
 
-def listed(session: Session, day: date, paging: Paging, *, unit_code: str | None = None, name: str | None = None) -> Page[MatterVersion]:
+def listed(session: Session, day: date, paging: Paging, *, unit_code: str | None = None, name: str | None = None, process: str | None = None) -> Page[MatterVersion]:
     """Versions in force on a day, by code.
 
     Args:
@@ -108,12 +108,15 @@ def listed(session: Session, day: date, paging: Paging, *, unit_code: str | None
         paging: Which page.
         unit_code: Only those that the unit handles.
         name: Only those whose name contains it.
+        process: Only those that this process handles.
     """
     query = sa.select(MatterVersion).where(MatterVersion.effective_from <= day, sa.or_(MatterVersion.effective_to.is_(None), MatterVersion.effective_to > day))
     if unit_code is not None:
         query = query.where(MatterVersion.unit_code == unit_code)
     if name is not None:
         query = query.where(MatterVersion.name.contains(name, autoescape=True))
+    if process is not None:
+        query = query.where(MatterVersion.process == process)
     return page(session, query, [MatterVersion.code, MatterVersion.number], paging)
 
 

@@ -19,7 +19,8 @@ from models.domain.identifiers import mask_text
 from models.store.operational.paging import Page, Paging, page
 from models.store.operational.tables import Appointment, MatterVersion, Party, Window
 
-_NEXT = {"booked": ("called", "cancelled", "missed"), "called": ("served", "missed")}
+NEXT = {"booked": ("called", "cancelled", "missed"), "called": ("served", "missed")}
+"""State of an appointment → those that may come next."""
 _CANCELLED = "cancelled"
 
 
@@ -206,7 +207,7 @@ def proceed(now: Work, access: Access, appointment_id: UUID, version: int, state
     if found.version != version:
         raise YiwangError("YW-STORE-010")
     is_clerk = access.is_everywhere or found.unit_code in access.units
-    if state not in _NEXT.get(found.state, ()) or (not is_clerk and state != _CANCELLED):
+    if state not in NEXT.get(found.state, ()) or (not is_clerk and state != _CANCELLED):
         raise YiwangError("YW-APPOINTMENT-001", detail="预约当前的状态不能这样处理")
     found.state, found.updated_at = state, now.at
     now.session.flush()

@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import asdict
-from datetime import date
+from datetime import date, tzinfo
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from models.core.feedback.reading import of_case
 from models.core.handling import service
+from models.core.handling.lists import span
 from models.core.handling.service import CaseFilter, Draft, Look, Move, TaskFilter
 from models.core.handling.terms import Terms
 from models.core.parties import rights
@@ -63,6 +66,33 @@ class NewDraft(BaseModel):
         )  # fmt: skip
 
 
+class Asked(BaseModel):
+    """What the list of cases is narrowed by."""
+
+    number: str = Field("", max_length=64)
+    phase: str = Field("", max_length=20)
+    matter: str = Field("", max_length=64)
+    unit: str = Field("", max_length=64)
+    applicant: str = Field("", max_length=40)
+    due_from: str = Field("", max_length=10)
+    due_to: str = Field("", max_length=10)
+    received_from: str = Field("", max_length=10)
+    received_to: str = Field("", max_length=10)
+    cursor: str = Field("", max_length=1000)
+
+    def filter(self, zone: tzinfo) -> CaseFilter:
+        """For the service.
+
+        Raises:
+            ValueError: A day or an identifier that is none.
+        """
+        days = [date.fromisoformat(each) if each else None for each in (self.due_from, self.due_to, self.received_from, self.received_to)]
+        start, end = span(days[2], days[3], zone)
+        return CaseFilter(
+            self.number.strip() or None, self.phase or None, self.matter.strip() or None, self.unit.strip() or None, UUID(self.applicant) if self.applicant else None, days[0], days[1], start, end,
+        )  # fmt: skip
+
+
 def cases_router(templates: Templates) -> APIRouter:
     """``/desk`` and the pages of cases."""
     router = APIRouter(include_in_schema=False, dependencies=[Depends(at_the_desk)])
@@ -89,11 +119,26 @@ def cases_router(templates: Templates) -> APIRouter:
         return go("/desk")
 
     @router.get("/desk/cases")
-    def cases(request: Request, number: str = "", phase: str = "", cursor: str = "") -> Response:
-        here = visit(request, templates, "case:read")
-        wanted = CaseFilter(case_number=number.strip() or None, phase=phase or None)
-        found = here.read(lambda session: service.listed(session, here.access, wanted, Paging(30, cursor or None), here.at))
-        return here.page("cases.html", found=found, number=number, phase=phase, phases=PHASES, lamp=lambda row: lamp(row, here.today))
+    def cases(request: Request, asked: Annotated[Asked, Query()]) -> Response:
+        return _cases(visit(request, templates, "case:read"), asked)
+
+    @router.post("/desk/cases")
+    def of_applicant(request: Request, id_type_code: Short = "111", number: Short = "", phone: Short = "") -> Response:
+        here, looking = visit(request, templates, "case:read"), visit(request, templates, "party:read")
+        crypto = here.operations.crypto
+
+        def look(now: Any) -> list[UUID]:
+            return [row.id for row in rights.search(now, crypto, looking.access, id_type_code=id_type_code if number else None, number=number or None, phone=phone or None)]
+
+        try:
+            found = looking.write(look)
+        except YiwangError as error:
+            if error.status.value == 503:
+                raise
+            return _cases(here, Asked(), error.message, error.status.value)
+        if len(found) != 1:
+            return _cases(here, Asked(), "有几个办事主体用这个电话，请改用证件号码。" if found else "没有登记这个证件号码或电话。", 422)
+        return go(f"/desk/cases?applicant={found[0]}")
 
     @router.get("/desk/cases/{case_id}")
     def case(request: Request, case_id: UUID) -> Response:
@@ -169,10 +214,29 @@ def cases_router(templates: Templates) -> APIRouter:
     return router
 
 
+def _cases(here: Visit, asked: Asked, error: str = "", status: int = 200) -> Response:
+    try:
+        wanted = asked.filter(here.operations.settings.tzinfo)
+    except ValueError:
+        return _cases(here, Asked(), "日期或申请人的写法不对，日期应如 2026-06-30。", 422)
+    crypto = here.operations.crypto
+
+    def load(session: Any) -> tuple[Any, Any]:
+        party = rights.shown(session, crypto, wanted.applicant_id) if here.principal.may("party:read") else None
+        return service.listed(session, here.access, wanted, Paging(30, asked.cursor or None), here.at), party
+
+    found, party = here.read(load)
+    following = urlencode({name: value for name, value in asked.model_dump().items() if value} | {"cursor": found.next or ""})
+    return here.page(
+        "cases.html", status, ("matter",), found=found, asked=asked, phases=PHASES, lamp=lambda row: lamp(row, here.today), error=error, party=party, following=following,
+        titles=code_tables()["L.id_type"] if here.principal.may("party:read") and here.principal.party_id is None else {},
+    )  # fmt: skip
+
+
 def _new(here: Visit, asked: NewDraft, error: YiwangError | None = None) -> Response:
     """The form for a draft, with what was filled in; never the number."""
     return here.page(
-        "new.html", error.status.value if error else 200, error=error.message if error else "", form=asked.model_dump(exclude={"key", "number"}),
+        "new.html", error.status.value if error else 200, ("matter", "window"), error=error.message if error else "", form=asked.model_dump(exclude={"key", "number"}),
         titles=code_tables()["L.id_type"], channels=code_tables()["L.channel"],
     )  # fmt: skip
 
@@ -192,13 +256,14 @@ def lamp(of: CaseFile | Task | Terms, today: date) -> tuple[str, str]:
 def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status: int = 200, revealed: dict[str, Any] | None = None) -> Response:
     operations = here.operations
 
-    def look(session: Any) -> tuple[Look, list[Any], Any]:
+    def look(session: Any) -> tuple[Look, list[Any], Any, Any]:
         seen = service.look(session, operations.crypto, operations.settings, here.access, case_id, here.at)
         told = service.events(session, here.access, case_id, Paging(200), here.at).items
         party = rights.shown(session, operations.crypto, seen.case.applicant_id) if not seen.is_applicant_hidden else None
-        return seen, list(told), party
+        about = of_case(session, policy().access(here.principal, "feedback:read"), case_id) if here.principal.may("feedback:read") and seen.case.kind == "internal" else None
+        return seen, list(told), party, about
 
-    seen, told, party = here.read(look)
+    seen, told, party, about = here.read(look)
     titles = {action.action: action.title for action in seen.process.actions}
     forms = [_fields(seen, action) for action in seen.possible]
     form = json.dumps(seen.form, ensure_ascii=False, indent=2) if seen.form else ""
@@ -206,7 +271,7 @@ def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status:
     may_reveal = revealed is None and bool(seen.form) and here.principal.may("case:reveal")
     may_amend = not seen.is_form_hidden and seen.case.phase in service.EDITABLE and here.principal.may("case:apply")
     return here.page(
-        "case.html", status, declared=declared, may_reveal=may_reveal, may_amend=may_amend, may_remove=may_amend and seen.case.phase == Phase.DRAFT and here.principal.may("case:remove"), seen=seen, case=seen.case, told=told, party=party, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
+        "case.html", status, declared=declared, may_reveal=may_reveal, may_amend=may_amend, may_remove=may_amend and seen.case.phase == Phase.DRAFT and here.principal.may("case:remove"), seen=seen, case=seen.case, told=told, party=party, about=about, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
         lamp=lamp(seen.terms, here.today), roles={name: role.title for name, role in policy().roles.items()},
         outcomes=code_tables()["L.outcome"], special=code_tables()["L.special_kind"],
     )  # fmt: skip

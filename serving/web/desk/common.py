@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -13,6 +13,9 @@ from fastapi import Request
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse, Response
 
+from models.core.cases import versions
+from models.core.matters.service import names as matters
+from models.core.organisation import windows
 from models.core.organisation.units import names
 from models.core.policy.service import Access, Principal, policy
 from models.core.work.operations import Operations
@@ -23,6 +26,8 @@ from serving.web.menu import MENU
 from serving.web.templating import Templates
 
 Found = TypeVar("Found")
+
+
 @dataclass(frozen=True)
 class Visit:
     """One request of somebody who has the page's permission.
@@ -46,13 +51,26 @@ class Visit:
         """Who."""
         return self.access.principal
 
-    @cached_property
+    @property
     def units(self) -> dict[str, str]:
-        """Code → name of the units in use, for those who may read them; one query a request."""
-        if not self.principal.may("organisation:read"):
-            return {}
-        with self.operations.database.read() as session:
-            return names(session)
+        """Code → name of the units in use, for those who may read them."""
+        return self.offered("unit")
+
+    def offered(self, kind: str) -> dict[str, str]:
+        """What there is of a kind to choose from, code → name; one query a kind and request. Of the caller's units, where they work in some."""
+        if kind not in self._offered:
+            permission, load = OFFERED[kind]
+            own = {grant.unit_code for grant in self.principal.grants if grant.unit_code}
+            if not self.principal.may(permission):
+                self._offered[kind] = {}
+            else:
+                with self.operations.database.read() as session:
+                    self._offered[kind] = load(self, session, own)
+        return self._offered[kind]
+
+    @cached_property
+    def _offered(self) -> dict[str, dict[str, str]]:
+        return {}
 
     @property
     def today(self) -> date:
@@ -94,14 +112,28 @@ class Visit:
                 now.answer(self.operations.crypto, f"form {key}", request, known)
         return str(known["location"])
 
-    def page(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A page with the menu of what the caller may see, and a key for its forms."""
+    def page(self, template: str, status: int = 200, offers: Iterable[str] = (), **values: Any) -> Response:
+        """A page with the menu of what the caller may see, a key for its forms, and what its fields offer to choose from."""
         menu = [(address, title) for address, title, permission in MENU if self.principal.may(permission)]
-        return staff_page(self.request, self.templates, f"desk/{template}", status, here="desk", snapshot=None, menu=menu, units=self.units, key=secrets.token_urlsafe(16), **values)
+        return staff_page(self.request, self.templates, f"desk/{template}", status, here="desk", snapshot=None, menu=menu, units=self.units, offers={kind: self.offered(kind) for kind in sorted({"unit", *offers})}, key=secrets.token_urlsafe(16), **values)
 
     def _work(self) -> Any:
         roles = frozenset(grant.role for grant in self.principal.grants)
         return work(self.operations.database, Actor(self.principal.name, roles, self.principal.unit_code, f"permission:{self.access.permission}"), self.at)
+
+
+def _slots(opens: Iterable[list[str]]) -> dict[str, str]:
+    return dict.fromkeys(sorted({slot for slots in opens for slot in slots}), "")
+
+
+OFFERED: dict[str, tuple[str, Callable[[Visit, Session, set[str]], dict[str, str]]]] = {
+    "unit": ("organisation:read", lambda here, session, own: names(session)),
+    "matter": ("matter:read", lambda here, session, own: matters(session, here.today, own)),
+    "process": ("process:read", lambda here, session, own: versions.names(session)),
+    "window": ("organisation:read", lambda here, session, own: {code: name for code, (name, _) in windows.names(session, own).items()}),
+    "slot": ("organisation:read", lambda here, session, own: _slots(opens for _, opens in windows.names(session, own).values())),
+}
+"""Kind of field → the permission without which nothing is offered, and what there is, given the units in which the caller works."""
 
 
 def visit(request: Request, templates: Templates, permission: str) -> Visit:

@@ -86,7 +86,7 @@ def _change(request: Request, templates: Templates, what: str, given: dict[str, 
     def do() -> Response:
         if missing := [field.title for field in form.fields if field.is_needed and not values[field.name]]:
             raise YiwangError("YW-SERVE-005", name=missing[0], detail="不能为空")
-        key = UUID(here.once(given.get("key", ""), values, lambda now: form.do(here, now, values) or values["id"]))
+        key = UUID(here.once(given.get("key", ""), values, lambda now: str(form.do(here, now, values) or values["id"])))
         return _page(here, found=[] if what == "remove" else _one(here, key), done=f"已{form.title.removesuffix('办事主体')}。")
 
     return _answered(here, do, failed=what, values=values)

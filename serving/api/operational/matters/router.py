@@ -19,7 +19,7 @@ Reader = Annotated[Call, permitted("matter:read")]
 def list_matters_in_force(wanted: Annotated[MatterParameters, Query()], call: Reader) -> Response:
     """某日有效的事项，按实施编码排序；可按办理单位和名称查找。"""
     day = wanted.day or call.today
-    return call.page(lambda session: service.listed(session, day, wanted.paging, unit_code=wanted.unit_code, name=wanted.name), MatterSummary.of)
+    return call.page(lambda session: service.listed(session, day, wanted.paging, unit_code=wanted.unit_code, name=wanted.name, process=wanted.process), MatterSummary.of)
 
 
 @router.get("/{code}", response_model=MatterDetail, summary="一个事项")

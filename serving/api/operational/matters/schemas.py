@@ -83,3 +83,4 @@ class MatterParameters(PageParameters):
     day: dt.date | None = Field(None, description="在这一天有效的版本；缺省为今天")
     unit_code: Code | None = Field(None, description="办理单位")
     name: Text | None = Field(None, description="名称中含有")
+    process: Code | None = Field(None, description="流程")

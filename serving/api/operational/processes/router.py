@@ -6,17 +6,17 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from models.core.cases import versions
-from serving.api.operational.calls import BEARER, Call, Code, Number, PageParameters, permitted
+from serving.api.operational.calls import BEARER, Call, Code, Number, permitted
 from serving.api.operational.listing import Listed
-from serving.api.operational.processes.schemas import NewProcess, ProcessDetail, ProcessSummary
+from serving.api.operational.processes.schemas import NewProcess, ProcessDetail, ProcessParameters, ProcessSummary
 
 router = APIRouter(prefix="/processes", tags=["流程"], dependencies=[BEARER])
 
 
 @router.get("", response_model=Listed[ProcessSummary], summary="流程列表")
-def list_processes(wanted: Annotated[PageParameters, Query()], call: Annotated[Call, permitted("process:read")]) -> Response:
+def list_processes(wanted: Annotated[ProcessParameters, Query()], call: Annotated[Call, permitted("process:read")]) -> Response:
     """全部已发布的流程版本，按代码和版本号排序。"""
-    return call.page(lambda session: versions.listed(session, wanted.paging), lambda row: ProcessSummary(**versions.summary(row)))
+    return call.page(lambda session: versions.listed(session, wanted.paging, process=wanted.process, kind=wanted.kind), lambda row: ProcessSummary(**versions.summary(row)))
 
 
 @router.get("/{process}/{number}", response_model=ProcessDetail, summary="一个流程版本")

@@ -1,11 +1,11 @@
 """What is said about processes."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.core.processes.definition import Process
-from serving.api.operational.calls import Strict
+from serving.api.operational.calls import Code, PageParameters, Strict
 
 _EXAMPLE: dict[str, Any] = {
     "process": "certificate_copy", "version": 1, "title": "证照副本（即办）", "start": "application",
@@ -31,6 +31,13 @@ class ProcessDetail(ProcessSummary):
     """流程的一个版本及其定义。"""
 
     body: dict[str, Any] = Field(description="定义：环节、动作、时限规则（docs/processes.md）")
+
+
+class ProcessParameters(PageParameters):
+    """流程列表的条件。"""
+
+    process: Code | None = Field(None, description="流程代码")
+    kind: Literal["public", "internal"] | None = Field(None, description="种类")
 
 
 class NewProcess(Strict):

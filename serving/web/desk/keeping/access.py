@@ -1,4 +1,4 @@
-"""Sessions, keys of systems, webhooks, the audit."""
+"""Sessions, keys of systems, the audit."""
 
 from uuid import UUID
 
@@ -6,19 +6,14 @@ from models.core.access import service as access
 from models.core.audit import reading
 from models.core.audit.titles import ACTIONS
 from models.core.policy.service import Grant
-from models.core.webhooks import service as webhooks
 from models.core.work.service import Work
 from serving.web.desk.common import Visit
-from serving.web.desk.keeping.types import Area, Field, Form, Values, column, nothing, roles, start_of, text, version
+from serving.web.desk.keeping.types import Area, Field, Form, Values, column, nothing, roles, start_of, text
 
 
 def _issue(here: Visit, now: Work, values: Values) -> str:
     at = start_of(values["expires_on"], here.operations.settings.tzinfo)
     return access.issue_key(now, values["name"], [Grant(values["role"], values["unit_code"])], at, values["unit_code"]).secret
-
-
-def _hook(here: Visit, now: Work, values: Values) -> str:
-    return webhooks.create(now, here.operations.crypto, values["name"], values["url"], values["topics"].split()).secret
 
 
 AREAS: dict[str, Area] = {
@@ -34,15 +29,6 @@ AREAS: dict[str, Area] = {
               (Field("name", "给哪个系统"), Field("role", "角色", "choice", roles), Field("unit_code", "机构（全部不填）", "unit", is_needed=False), Field("expires_on", "到期日", "date"))),),
         (Form("confirm", "确认", "key:confirm", lambda here, now, v: nothing(access.confirm_key(now, UUID(v["id"])))),
          Form("revoke", "吊销", "key:edit", lambda here, now, v: nothing(access.revoke_key(now, UUID(v["id"])))),),
-    ),
-    "webhooks": Area(
-        "推送", "webhook:read", lambda here, session, paging, v: webhooks.listed(session, paging),
-        (("系统", column("name")), ("网址", column("url")), ("推送", lambda here, row: "推送中" if row.is_active else "已停用"), ("连续失败", column("failures")),
-         ("最近失败", column("last_error"))),
-        text("id"), (),
-        (Form("create", "建立推送", "webhook:edit", _hook, (Field("name", "给哪个系统"), Field("url", "网址", "url"), Field("topics", "主题，空格分隔（全部不填）", is_needed=False))),),
-        (Form("resume", "重新启用", "webhook:edit", lambda here, now, v: nothing(webhooks.change(now, UUID(v["id"]), version(v), is_active=True))),
-         Form("remove", "取消", "webhook:edit", lambda here, now, v: nothing(webhooks.remove(now, UUID(v["id"]), version(v))))),
     ),
     "audit": Area(
         "审计", "audit:read",
