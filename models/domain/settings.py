@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     quality_rule_seconds: float = Field(120, gt=0, description="Seconds after which a quality rule is stopped and reported as not evaluated; the others go on.")
     quality_listed: int = Field(100_000, ge=1, description="Violations of one quality rule that the ledger lists; of more it lists an even sample of at most as many and counts the rest.")
     quality_docs: bool = Field(True, description="Pages of Great Expectations (Data Docs) are written beside the report of each run.")
+    forecast: bool = Field(True, description="Each run forecasts which open cases will probably be late.")
     quality_profile: bool = Field(True, description="Each run profiles the columns of the marts, compares them with last month and looks for suspicious records.")
+    quality_profile_days: int = Field(7, ge=0, description="Days for which a profile is good within its month; 0: each run profiles anew. Suspicious records are looked for in each run.")
     clock_skew_seconds: int = Field(60, ge=0, description="How far a server's clock may lie behind the last event of a case; the command then takes that event's instant, beyond it the command is refused.")
     audit_heads: Path | None = Field(None, description="File outside the database to which the signed heads of the audit chain are appended; none: `audit.heads` in the home.")
 

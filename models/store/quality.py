@@ -175,6 +175,24 @@ class QualityRepository:
         """The columns that are not distributed as in the month before."""
         return self.store.rows(snapshot, f"SELECT * FROM {_NEWEST} WHERE is_drifted ORDER BY table_name, position")  # noqa: S608
 
+    def suspicions(self, snapshot: Snapshot, kind: str | None = None, *, unruled_only: bool = False, most: int = 200) -> list[Row]:
+        """What is suspicious, the oddest of each kind first, with the name of the department.
+
+        Args:
+            snapshot: What is read.
+            kind: Of this kind only.
+            unruled_only: Leave out records of which a rule says something already.
+            most: Rows of each kind.
+        """
+        return self.store.rows(
+            snapshot,
+            """SELECT s.*, d.department_name FROM marts.quality_suspicion AS s
+                LEFT JOIN (SELECT DISTINCT ON (department_code) department_code, department_name FROM marts.dim_department) AS d USING (department_code)
+                WHERE (? IS NULL OR s.kind = ?) AND (NOT ? OR s.breaks_rule IS DISTINCT FROM true)
+                QUALIFY row_number() OVER (PARTITION BY s.kind ORDER BY s.rank) <= ? ORDER BY s.kind, s.rank""",
+            kind, kind, unruled_only, most,
+        )  # fmt: skip
+
     def _silent(self, snapshot: Snapshot) -> list[Row]:
         return self.store.rows(snapshot, "SELECT rule_id, title, reason FROM marts.quality_rule WHERE status = 'not_evaluated' ORDER BY 1")
 

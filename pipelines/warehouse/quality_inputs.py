@@ -2,6 +2,8 @@
 
 # ruff: noqa: S608 - names are constants
 
+from datetime import date
+
 import duckdb
 import pyarrow as pa
 
@@ -41,6 +43,16 @@ def city_calendar(settings: Settings) -> WorkCalendar:
             return work_calendar()
         query = "SELECT c.day, c.is_working_day FROM intermediate.int_calendar AS c JOIN raw.calendar AS o ON c.day = o.day WHERE c.is_working_day <> o.is_working_day"
         return work_calendar().with_days(dict(connection.execute(query).fetchall()))
+
+
+def review_texts(settings: Settings, since: date) -> pa.Table:
+    """Reviews that people wrote something in since a day: the marts only say that they did."""
+    with warehouse(settings) as connection:
+        return connection.sql(
+            "SELECT source, review_id, department_code, (reviewed_at)::DATE AS reviewed_on, satisfaction_code, comment FROM staging.stg_review "
+            "WHERE NOT coalesce(is_default, false) AND trim(comment) <> '' AND reviewed_at >= $since ORDER BY source, review_id",
+            params={"since": since},
+        ).to_arrow_table()
 
 
 def _left(connection: duckdb.DuckDBPyConnection, subject: str, since: int) -> pa.Table:

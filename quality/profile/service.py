@@ -40,8 +40,9 @@ class Profiled:
 
 
 def profile(
-    masked: Path, run_id: str, as_of: datetime, *, zone: str = "Asia/Shanghai", memory: str = "1GB", previous: Path | None = None, progress: Progress | None = None,
-) -> Profiled:  # fmt: skip
+    masked: Path, run_id: str, as_of: datetime, *, zone: str = "Asia/Shanghai", memory: str = "1GB", previous: Path | None = None, every: int = 0,
+    progress: Progress | None = None,
+) -> Profiled | None:  # fmt: skip
     """Profiles every column of every mart that tells of the city, and compares it with last month; keeps both in ``marts.quality_profile``.
 
     Args:
@@ -51,7 +52,11 @@ def profile(
         zone: Zone in which instants become days.
         memory: What the database may take.
         previous: Published snapshot from which earlier months are taken when the marts have none.
+        every: Days for which the profile of this month is good, unless marts or columns have come or gone since.
         progress: Receiver of progress, one step a mart; stage :data:`STAGE`.
+
+    Returns:
+        What was written; None where the last profile is good still.
     """
     progress = progress or NoProgress()
     today = as_of.astimezone(ZoneInfo(zone)).date()
@@ -60,6 +65,8 @@ def profile(
         open_tables(connection, previous)
         earlier = {key: Distribution.from_json(text) for key, text in earlier_profile(connection, month).items()}
         known = {table: columns for table, columns in fields(connection).items() if not is_bookkeeping(table)}
+        if _is_good(connection, {(field.table, field.name) for columns in known.values() for field in columns}, as_of, month, every):
+            return None
         progress.start(STAGE, len(known))
         rows: list[dict[str, Any]] = []
         for table, columns in known.items():
@@ -69,6 +76,11 @@ def profile(
     found = Profiled(len(known), len(rows), sum(bool(row["is_drifted"]) for row in rows))
     progress.finish(STAGE, f"{found.columns:,} 列，{found.drifted:,} 列与上月不同")
     return found
+
+
+def _is_good(connection: duckdb.DuckDBPyConnection, columns: set[tuple[str, str]], as_of: datetime, month: date, every: int) -> bool:
+    query = f"SELECT table_name, column_name FROM marts.{PROFILE} WHERE month = $1 AND profiled_at <= $2 AND profiled_at > $2 - to_days($3)"  # noqa: S608 - constant
+    return set(connection.execute(query, [month, as_of, every]).fetchall()) == columns
 
 
 def profiles_of(

@@ -169,6 +169,45 @@ def _profile(table: str | None, home: Path | None) -> None:
             console.print(f"与上月不同：{row['column_name']} {row['drift_reason']}", markup=False, soft_wrap=True)
 
 
+@app.command()
+def suspicions(
+    kind: Annotated[str | None, typer.Option("--kind", help="只看一类：duration、steps、volume、levels、channel、staff、text、pattern")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="每类最多打印几条")] = 20,
+    unruled: Annotated[bool, typer.Option("--unruled", help="只看规则没有发现问题的记录")] = False,
+    home: Home = None,
+) -> None:
+    """打印可疑记录：规则没有说、但与同类明显不同；不是问题，不计入任何得分。"""
+    from serving.cli.main import reports_errors
+
+    reports_errors(_suspicions)(kind, limit, unruled, home)
+
+
+def _suspicions(kind: str | None, limit: int, unruled: bool, home: Path | None) -> None:
+    from models.store.quality import QualityRepository
+    from models.store.snapshots import SnapshotStore
+    from quality.suspicion.service import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise YiwangError("YW-SERVE-005", name="--kind", detail=f"没有这一类，可选：{'、'.join(KINDS)}")
+    console = Console(highlight=False)
+    with settings_at(home) as settings:
+        store = SnapshotStore(settings)
+        rows = QualityRepository(store).suspicions(store.in_service(), kind, unruled_only=unruled, most=limit)
+    if not rows:
+        console.print("没有可疑记录。")
+    for name, title in KINDS.items():
+        own = [row for row in rows if row["kind"] == name]
+        if own:
+            out = Table(title=f"{title}（{name}）", title_justify="left")
+            out.add_column("记录", overflow="fold")
+            out.add_column("部门", overflow="fold")
+            out.add_column("程度", justify="right")
+            out.add_column("说明", overflow="fold")
+            for row in own:
+                out.add_row(escape(row["record_key"]), row["department_name"] or row["department_code"] or "—", f"{row['score']:.2f}", escape(row["reason"]))
+            console.print(out)
+
+
 def _tables(rows: list[dict[str, Any]]) -> Table:
     out = Table(title="数据画像", title_justify="left")
     out.add_column("数据表", no_wrap=True)

@@ -1,14 +1,17 @@
 """What no rule says, as assets: the profile of every column with its drift, and suspicious records."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
 from models.store.snapshots import SnapshotStore
 from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, mart
 from pipelines.warehouse.books import latest_run
+from pipelines.warehouse.quality_inputs import review_texts
 from quality.profile.service import PROFILE, profile
 from quality.profile.tables import SUSPICION, make_tables
+from quality.suspicion.service import DAYS, suspect
 
 KEYS = [mart(PROFILE), mart(SUSPICION)]
 
@@ -29,8 +32,12 @@ def build(partitions: dg.PartitionsDefinition, marts: list[dg.AssetKey]) -> dg.A
             make_tables(settings.marts, previous)
             yield from (dg.MaterializeResult(asset_key=key) for key in KEYS)
             return
-        found = profile(settings.marts, run.run_id, as_of, zone=settings.zone, memory=settings.memory_limit, previous=previous, progress=platform.progress)
-        yield dg.MaterializeResult(asset_key=KEYS[0], metadata={"tables": found.tables, "columns": found.columns, "drifted": found.drifted})
-        yield dg.MaterializeResult(asset_key=KEYS[1])
+        found = profile(
+            settings.marts, run.run_id, as_of, zone=settings.zone, memory=settings.memory_limit, previous=previous, every=settings.quality_profile_days, progress=platform.progress,
+        )  # fmt: skip
+        yield dg.MaterializeResult(asset_key=KEYS[0], metadata={"tables": found.tables, "columns": found.columns, "drifted": found.drifted} if found else {"still_good": True})
+        texts = review_texts(settings, as_of.date() - timedelta(days=DAYS))
+        kinds = suspect(settings.marts, run.run_id, as_of, zone=settings.zone, memory=settings.memory_limit, texts=texts, progress=platform.progress)
+        yield dg.MaterializeResult(asset_key=KEYS[1], metadata={**kinds})
 
     return profiles
