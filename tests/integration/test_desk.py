@@ -1,5 +1,6 @@
 """The desk's pages by a real server: a case through the hands of three people, a lost race, pages of other roles, maintenance."""
 
+import html
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,6 +14,7 @@ from models.core.matters.service import NewVersion
 from models.core.matters.service import publish as publish_matter
 from models.core.policy.service import policy
 from models.core.work.service import work
+from models.domain.calendar import work_calendar
 from models.domain.settings import Settings
 from models.store.operational.database import Database
 from models.store.operational.tables import Audit, Unit
@@ -281,3 +283,128 @@ def test_everybody_begins_with_a_page_of_theirs(town: City) -> None:
         assert answer.status_code == 200 and 'aria-label="工作台"' in answer.text and seen[0] == "/desk", seen
     citizen = town.client.get("/", headers=town.citizens[0] | {"accept": "text/html"}, follow_redirects=False)
     assert (citizen.status_code, citizen.headers["location"]) == (303, "/matters")
+
+
+def hidden(page: str, address: str) -> dict[str, str]:
+    """The hidden fields of the form that goes to an address."""
+    [text] = [each for each in re.findall(r"<form.*?</form>", page, re.S) if f'action="{address}"' in each]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', text))
+
+
+def test_matters_and_processes_are_published_on_their_pages(town: City) -> None:
+    system = town.staff["system_administrator"]
+    page = open_page(town, "/desk/keep/matters", system)
+    assert '<option value="licence">行政许可（一般程序）' in page and '<option value="B01">机构 B01' in page
+    new = {
+        "code": "X-1", "name": "取水许可", "unit_code": "B01", "process": "licence", "effective_from": "2026-01-01", "type_code": "01", "promised_limit": "5", "promised_limit_unit": "wd",
+        "statutory_limit": "20", "statutory_limit_unit": "wd", "channels": ["1", "2"], "units": "", "body": '{"result_name": "取水许可证"}',
+    }  # fmt: skip
+
+    def publish(address: str, fields: dict[str, object]) -> httpx.Response:
+        return town.client.post(address, data=fields, headers=system | {"accept": "text/html"})
+
+    wrong = publish("/desk/keep/matters/create", new | hidden(page, "/desk/keep/matters/create") | {"body": "{"})
+    assert wrong.status_code == 422 and "不是合法的 JSON" in wrong.text and 'value="取水许可"' in wrong.text and re.search(r'name="channels" value="2" checked', wrong.text)
+    assert publish("/desk/keep/matters/create", new | hidden(wrong.text, "/desk/keep/matters/create")).status_code == 303
+    page = open_page(town, "/desk/keep/matters/X-1", system)
+    assert "取水许可证" in page and "5 个工作日" in page and "窗口办理" in page
+    again = {name: value for name, value in new.items() if name != "code"} | hidden(page, "/desk/keep/matters/version") | {"promised_limit": "30"}
+    refused = publish("/desk/keep/matters/version", again | {"effective_from": "2026-02-01"})
+    assert refused.status_code == 422 and "不能长于法定时限" in refused.text and 'value="30"' in refused.text
+    assert publish("/desk/keep/matters/version", again | {"key": "v1" * 8, "promised_limit": "3", "effective_from": "2026-02-01"}).status_code == 303
+    assert "第 2 版" in open_page(town, "/desk/keep/matters/X-1", town.keys["clerk"])
+    assert town.client.get("/desk/keep/matters/none", headers=system | {"accept": "text/html"}).status_code == 404
+    page = open_page(town, "/desk/keep/processes/licence/2", system)
+    assert '<svg class="flow" role="img"' in page and "发布新版本" not in page and "不能由同一人办理" in page
+    [text] = re.findall(r'<textarea[^>]*name="definition"[^>]*>(.*?)</textarea>', page, re.S)
+    fields = {"definition": html.unescape(text).replace("version: 2", "version: 3").replace("to: [pre_review]", "to: [nowhere]"), "wanted": "check"}
+    faulty = publish("/desk/keep/processes/version", fields | hidden(page, "/desk/keep/processes/version"))
+    assert faulty.status_code == 422 and "没有这些环节：nowhere" in faulty.text and "to: [nowhere]" in faulty.text
+    fields["definition"] = fields["definition"].replace("to: [nowhere]", "to: [pre_review]")
+    checked = publish("/desk/keep/processes/version", fields | {"key": "c1" * 8, "id": "licence/2"})
+    assert "没有发现问题" in checked.text and "version: 3" in checked.text
+    assert town.client.get("/desk/keep/processes/licence/3", headers=system | {"accept": "text/html"}).status_code == 404, "a check publishes nothing"
+    assert publish("/desk/keep/processes/version", fields | {"key": "c2" * 8, "id": "licence/2", "wanted": "publish"}).status_code == 303
+    assert "第 3 版" in open_page(town, "/desk/keep/processes?process=licence", system)
+
+
+def test_jobs_messages_and_days_are_seen_to_on_their_pages(town: City) -> None:
+    system = town.staff["system_administrator"]
+    page = open_page(town, "/desk/keep/jobs", system)
+    assert send(town, "/desk/keep/jobs/create", system, hidden(page, "/desk/keep/jobs/create") | {"kind": "audit.verify"}).status_code == 303
+    page = open_page(town, "/desk/keep/jobs", system)
+    [address] = re.findall(r'href="(/desk/keep/jobs/[0-9a-f-]{36})"', page)
+    assert "核查审计记录" in page and "没有运行，请启动 yiwang worker" in page
+    page = open_page(town, address, system)
+    assert "重试</button>" not in page
+    assert send(town, "/desk/keep/jobs/cancel", system, hidden(page, "/desk/keep/jobs/cancel")).headers["location"] == f"{address}?done=1"
+    assert "已取消" in open_page(town, address, system)
+    made = town.client.post(
+        "/desk/keep/webhooks/create", data={"key": "h1" * 8, "name": "APP", "url": "https://app.example.org/x", "topics": ["case.moved", "notice.published"]},
+        headers=system | {"accept": "text/html"},
+    )  # fmt: skip
+    assert "只显示这一次" in made.text
+    [address] = re.findall(r'href="(/desk/keep/webhooks/[0-9a-f-]{36})"', made.text)
+    assert town.post("/api/v1/notices", system, {"title": "一", "body": "二", "unit_code": "C"}).status_code == 201
+    page = open_page(town, address, system)
+    assert "公告已发布，等待" in page and re.search(r'value="notice.published" checked', page) and "停用</button>" in page
+    tried = send(town, "/desk/keep/webhooks/test", system, hidden(page, "/desk/keep/webhooks/test"))
+    assert tried.status_code == 200 and "已交给后台程序" in tried.text
+    webhook_id = address.rpartition("/")[2]
+    page = open_page(town, f"/desk/keep/deliveries?webhook_id={webhook_id}", system)
+    assert "公告已发布" in page and "跳过</button>" not in page, "it does not fail"
+    refused = send(town, "/desk/keep/deliveries/skip", system, {"key": "d1" * 8, "id": f"{webhook_id}/{webhook_id}"})
+    assert refused.status_code == 409 and "只能跳过正在失败的" in refused.text and "公告已发布" in refused.text
+    for lost in ("", "?webhook_id=x", f"?webhook_id={UUID(int=7)}"):
+        assert town.client.get(f"/desk/keep/deliveries{lost}", headers=system | {"accept": "text/html"}).status_code in (404, 422)
+    day = next(day for day in (date.today() + timedelta(n) for n in range(1, 9)) if day.weekday() < 5)
+    page = open_page(town, f"/desk/calendar?day={day}", system)
+    fields = hidden(page, "/desk/keep/days/create") | {"day": str(day), "is_working": "0", "reason": "台风停工"}
+    assert f'value="{day}"' in page and send(town, "/desk/keep/days/create", system, fields).headers["location"] == f"/desk/calendar?year={day.year}"
+    assert f"{day.month}月{day.day}日，休息，台风停工，由管理员确定" in open_page(town, f"/desk/calendar?year={day.year}", town.keys["clerk"])
+    for wrong, status in (("year=x", 422), ("year=1", 404), ("year=99999", 404), ("day=2026-13-01", 422)):
+        assert town.client.get(f"/desk/calendar?{wrong}", headers=system | {"accept": "text/html"}).status_code == status, wrong
+
+
+def test_who_stands_at_the_window_is_booked_heard_and_found(town: City) -> None:
+    system, clerk = town.staff["system_administrator"], town.keys["clerk"]
+    window = {"key": "w3" * 8, "code": "W1", "name": "综合窗口", "unit_code": "B01", "place": "", "opens": "09:00-10:00", "capacity": "1", "matters": ""}
+    assert send(town, "/desk/keep/windows/create", system, window).status_code == 303
+    page = open_page(town, "/desk/keep/appointments", clerk)
+    assert '<option value="W1">综合窗口' in page and '<option value="09:00-10:00">' in page and f'<option value="{MATTER}">' in page
+    day = next(day for day in (date.today() + timedelta(n) for n in range(1, 15)) if work_calendar().is_working(day))
+    wanted = {"window_code": "W1", "day": str(day), "slot": "09:00-10:00", "id_type_code": "111", "number": IDS[0], "matter_code": MATTER}
+    booked = send(town, "/desk/keep/appointments/create", clerk, wanted | {"key": "b1" * 8})
+    assert booked.status_code == 200 and "第 1 号" in booked.text and IDS[0] not in booked.text
+    full = send(town, "/desk/keep/appointments/create", clerk, wanted | {"key": "b2" * 8, "number": IDS[1]})
+    assert full.status_code == 409 and "已约满" in full.text and IDS[1] not in full.text and f'value="{day}"' in full.text
+    nobody = send(town, "/desk/keep/appointments/create", clerk, wanted | {"key": "b3" * 8, "number": "430104199003071237"})
+    assert nobody.status_code == 404 and "先在“办事主体”登记" in nobody.text
+    called = hidden(open_page(town, "/desk/keep/appointments", clerk), "/desk/keep/appointments/called")
+    assert send(town, "/desk/keep/appointments/called", clerk, called).status_code == 303
+    page = open_page(town, "/desk/keep/appointments", clerk)
+    assert "已叫号" in page and "/appointments/served" in page and "/appointments/cancelled" not in page
+
+    said = {"unit_code": "B01", "text": "窗口午休不办公", "id_type_code": "111", "number": IDS[0], "is_anonymous": "", "case_number": "", "matter_code": ""}
+    assert "还没有内容" not in open_page(town, "/desk/keep/opinions", clerk) and town.client.get("/desk/keep/complaints", headers=clerk | {"accept": "text/html"}).status_code == 403
+    filed = send(town, "/desk/keep/opinions/complaint", clerk, said | {"key": "o1" * 8})
+    [number] = re.findall(r"投诉件编号 (TS\w+)", filed.text)
+    [hers] = town.get("/api/v1/complaints", town.citizens[0]).json()["items"]
+    assert town.get(f"/api/v1/complaints/{hers['id']}", town.citizens[0]).json()["text"] == "窗口午休不办公"
+    page = open_page(town, "/desk/keep/complaints", town.keys["handler"])
+    [address] = re.findall(r'href="(/desk/keep/complaints/[0-9a-f-]{36})"', page)
+    page = open_page(town, address, town.keys["handler"])
+    assert "窗口午休不办公" in page and "甲" not in page and IDS[0][-4:] not in page, "who is complained about does not learn by whom"
+    [case] = re.findall(r'href="(/desk/cases/[0-9a-f-]{36})">' + number, page)
+    assert f'href="{address}">投诉</a>' in open_page(town, case, town.keys["handler"])
+
+    mine, other = town.draft(0)["id"], town.draft(1)["id"]
+    for citizen, each in enumerate((mine, other)):
+        assert town.act(each, town.citizens[citizen], "submit").status_code == 200
+    found = send(town, "/desk/cases", clerk, {"id_type_code": "111", "number": IDS[0], "phone": ""}).headers["location"]
+    page = open_page(town, found, clerk)
+    assert mine in page and other not in page and IDS[0] not in found and "看全部" in page
+    assert send(town, "/desk/cases", clerk, {"number": "", "phone": "13900000000"}).status_code == 422, "two have this phone"
+    assert send(town, "/desk/cases", town.keys["head"], {"number": IDS[0]}).status_code == 403
+    assert "没有找到办件" in open_page(town, "/desk/cases?received_to=2000-01-01", clerk)
+    assert town.client.get("/desk/cases?due_to=x", headers=clerk | {"accept": "text/html"}).status_code == 422

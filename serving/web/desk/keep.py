@@ -28,12 +28,16 @@ def keep_router(templates: Templates) -> APIRouter:
         area = _area(name)
         wanted = {field.name: request.query_params.get(field.name, "").strip()[:_LINE] for field in area.filters}
         here = visit(request, templates, area.permission)
+        if any(field.is_needed and not wanted[field.name] for field in area.filters):
+            raise YiwangError("YW-SERVE-006", what="此页")
         try:
             return _page(here, name, area, cursor=cursor, done=bool(done), wanted=wanted)
         except (YiwangError, ValueError) as error:
             if isinstance(error, YiwangError) and error.status.value not in (400, 422):
                 raise
-            return _page(here, name, area, error=_fault(error).message, status=422, wanted=None if area.above is None else wanted)
+            if any(field.is_needed for field in area.filters):  # without them there is no list to show beside the error
+                raise _fault(error) from error
+            return _page(here, name, area, error=_fault(error).message, status=422)
 
     @router.get("/desk/keep/{name}/{key:path}")
     def look(request: Request, name: str, key: str, done: str = "") -> Response:

@@ -27,7 +27,7 @@ def picture(process: Process, roles: Mapping[str, str]) -> Markup:
     parts = [_way(where[start], where[end], level[end] - level[start], _MARGIN + across) for start, end in ways]
     for step in process.steps:
         x, y = where[step.step]
-        is_end = any(action.at == step.step and not action.to and not action.keeps_step for action in process.actions)
+        is_end = not any(start == step.step for start, _ in ways)
         style = "flow-start" if step.step == process.start else "flow-end" if is_end else "flow-step"
         parts.append(
             f'<rect class="{style}" x="{x}" y="{y}" width="{_WIDE}" height="{_HIGH}" rx="6"/><text x="{x + _WIDE // 2}" y="{y + 20}">{escape(step.title)}</text>'
@@ -42,37 +42,13 @@ def picture(process: Process, roles: Mapping[str, str]) -> Markup:
 
 
 def _rows(process: Process, ways: list[tuple[str, str]]) -> list[list[str]]:
-    """Steps by the longest way on which no step comes twice, each below those that lead to it; ways back do not count."""
+    """Steps, each below all that lead to it, in the order of the definition; ways to an earlier one lead back and do not count."""
     order = [step.step for step in process.steps]
-    back = _back(process.start, ways)
     level = dict.fromkeys(order, 0)
-    for _ in order:  # as long as the longest way
-        for start, end in ways:
-            if (start, end) not in back:
-                level[end] = max(level[end], level[start] + 1)
+    for start in order:
+        for end in (other for one, other in ways if one == start and order.index(other) > order.index(start)):
+            level[end] = max(level[end], level[start] + 1)
     return [[step for step in order if level[step] == number] for number in sorted(set(level.values()))]
-
-
-def _back(start: str, ways: list[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Ways that lead to where one came from, in the order of the definition."""
-    after: dict[str, list[str]] = {}
-    for one, other in ways:
-        after.setdefault(one, []).append(other)
-    back: set[tuple[str, str]] = set()
-    done: set[str] = set()
-
-    def go(step: str, above: tuple[str, ...]) -> None:
-        for other in after.get(step, []):
-            if other in above or other == step:
-                back.add((step, other))
-            elif other not in done:
-                go(other, (*above, step))
-        done.add(step)
-
-    for step in [start, *after]:
-        if step not in done:
-            go(step, ())
-    return back
 
 
 def _way(start: tuple[int, int], end: tuple[int, int], down: int, edge: int) -> str:

@@ -156,7 +156,7 @@ AREAS: dict[str, Area] = {
         (("消息", lambda here, row: TOPICS.get(row.message.topic, row.message.topic)), ("对象", lambda here, row: f"{row.message.aggregate} {row.message.aggregate_id}"),
          ("发生", lambda here, row: row.message.created_at), ("状态", lambda here, row: _PASSED[row.message.state]), ("消息标识", lambda here, row: str(row.message.event_id))),
         lambda row: row.key,
-        (Field("webhook_id", "推送的标识"), Field("is_passed", "看哪些", "choice", lambda: {"": "尚未送达的", "1": "已推送或已跳过的"}, is_needed=False)), (),
+        (Field("webhook_id", "推送", "hidden"), Field("is_passed", "看哪些", "choice", lambda: {"": "尚未送达的", "1": "已推送或已跳过的"}, is_needed=False)), (),
         (Form("skip", "跳过", "webhook:edit", lambda here, now, v: nothing(deliveries.skip(now, *_ids(v))), is_for=lambda row: row.message.state == "failing"),
          Form("resend", "重新推送", "webhook:edit", lambda here, now, v: _asked(deliveries.resend(now, *_ids(v))), is_for=lambda row: row.message.state == "passed")),
         above=("/desk/keep/webhooks", "推送"), within=lambda key: {"webhook_id": key.partition("/")[0]},

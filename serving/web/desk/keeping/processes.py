@@ -1,6 +1,7 @@
 """Matters and the processes that handle them: read, and published by form or as text."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -166,10 +167,15 @@ def _process(here: Visit, session: Any, key: str) -> Seen:
 
 
 def _yaml(body: Process) -> str:
-    """As it may be written, changed and published again."""
-    plain = body.model_dump(mode="json", exclude_defaults=True)
-    rules = body.rules.model_dump(mode="json", exclude_unset=True)
-    return yaml.safe_dump(plain | ({"rules": rules} if rules else {}), allow_unicode=True, sort_keys=False, width=160)
+    """As it may be written, changed and published again; a step or an action a line."""
+    plain = body.model_dump(mode="json", exclude_defaults=True) | {"rules": body.rules.model_dump(mode="json", exclude_unset=True)}
+    return "".join(
+        f"{name}:\n" + "".join(f"  - {_line(each)}" for each in value) if name in ("steps", "actions") else f"{name}: {_line(value)}" for name, value in plain.items() if value != {}
+    )
+
+
+def _line(value: Any) -> str:
+    return yaml.safe_dump(value, allow_unicode=True, sort_keys=False, default_flow_style=True, width=math.inf).removesuffix("...\n")
 
 
 def _handed_in(here: Visit, now: Work, v: Values) -> Told | None:

@@ -24,7 +24,7 @@ class Field:
     Attributes:
         name: Its name.
         title: What people see.
-        kind: ``text``, ``date``, ``number``, ``url``, ``long``, ``private`` (never filled in again by us), ``choice``, ``many`` (choices to tick; their values with spaces between), or what is offered
+        kind: ``text``, ``date``, ``number``, ``url``, ``long``, ``private`` (never filled in again by us), ``hidden``, ``choice``, ``many`` (choices to tick; their values with spaces between), or what is offered
             with its name to choose from: ``unit``, ``matter``, ``process``, ``window``, ``slot`` (:data:`serving.web.desk.common.OFFERED`).
         choices: Value → title.
         is_needed: It must be filled in.
