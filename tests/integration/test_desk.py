@@ -102,7 +102,7 @@ def test_the_page_tells_who_did_what_with_kinds_days_and_names(town: City) -> No
     more = {"reason": "听证", "special_kind": "hearing", "has_written_notice": True}
     assert town.act(case, town.keys["handler"], "suspend", **more).status_code == 200
     page = open_page(town, f"/desk/cases/{case}", town.keys["handler"])
-    assert "听证（已书面告知）" in page and "承办人 handler（handler@B01）" in page
+    assert "听证（已书面告知）" in page and "承办人 handler（承办人，机构 B01），机构 B01：" in page
     told = town.get(f"/api/v1/cases/{case}/events", town.citizens[0]).json()["items"][-1]
     assert (told["special_kind"], told["has_written_notice"], told["actor_name"]) == ("hearing", True, None)
 

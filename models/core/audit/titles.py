@@ -1,5 +1,9 @@
 """What the audit's actions are called in Chinese, for people who read it; the rows hold the codes, which never change."""
 
+from collections.abc import Mapping
+
+from models.core.policy.service import policy, role_title
+
 ACTIONS: dict[str, str] = {
     "appointment.booked": "预约", "appointment.called": "叫号", "appointment.cancelled": "取消预约", "appointment.missed": "记为未到", "appointment.served": "预约办结",
     "audit.read": "查看审计记录", "authorisation.given": "登记代理授权", "authorisation.revoked": "撤销代理授权", "calendar.decided": "确定工作日",
@@ -15,3 +19,26 @@ ACTIONS: dict[str, str] = {
     "window.changed": "修改窗口", "window.created": "设立窗口", "window.retired": "撤销窗口",
 }  # fmt: skip
 """Action → title; a test holds it to what the code writes down."""
+
+
+_AUTHORITIES = {
+    "self": "本人", "time": "时限届满", "schedule": "定期任务", "relay": "推送", "log-in": "登录", "console": "命令行", "sample": "灌入样例", "back-channel log-out": "统一身份认证通知退出",
+    "complaint": "投诉", "bad review": "差评", "appeal": "申诉", "authorisation": "代理授权",
+}  # fmt: skip
+
+
+def authority_title(authority: str, units: Mapping[str, str] | None = None) -> str:
+    """On what somebody acted, for people: ``permission:case:act``, ``clerk@B01 for party:…``, ``self``, ``authorisation:…``; what is unknown stays as it is.
+
+    Args:
+        authority: As it was written down.
+        units: Code → name, where they are at hand.
+    """
+    basis, _, principal = authority.partition(" for ")
+    name, _, rest = basis.partition(":")
+    role, _, unit = basis.partition("@")
+    if name == "permission" and rest in policy().permissions:
+        return policy().permissions[rest].title
+    if role in policy().roles:
+        return role_title(role) + (f"，{(units or {}).get(unit, unit)}" if unit else "") + ("，应申请人要求" if principal else "")
+    return _AUTHORITIES.get(name, authority)

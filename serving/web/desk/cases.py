@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from models.core.audit.titles import authority_title
 from models.core.feedback.reading import of_case
 from models.core.handling import service
 from models.core.handling.lists import span
@@ -272,7 +273,7 @@ def _case(here: Visit, case_id: UUID, error: str = "", failed: str = "", status:
     may_amend = not seen.is_form_hidden and seen.case.phase in service.EDITABLE and here.principal.may("case:apply")
     return here.page(
         "case.html", status, declared=declared, may_reveal=may_reveal, may_amend=may_amend, may_remove=may_amend and seen.case.phase == Phase.DRAFT and here.principal.may("case:remove"), seen=seen, case=seen.case, told=told, party=party, about=about, titles=titles, forms=forms, form=form, error=error, failed=failed, phases=PHASES,
-        lamp=lamp(seen.terms, here.today), roles={name: role.title for name, role in policy().roles.items()},
+        lamp=lamp(seen.terms, here.today), roles={name: role.title for name, role in policy().roles.items()}, basis=lambda authority: authority_title(authority, here.units),
         outcomes=code_tables()["L.outcome"], special=code_tables()["L.special_kind"],
     )  # fmt: skip
 

@@ -3,10 +3,12 @@
 import re
 from collections import deque
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.core.audit.titles import authority_title
 from models.core.jobs.kinds import KINDS
 from models.core.organisation.units import ALL_MATTERS
 from models.core.policy.service import policy, role_title
@@ -44,6 +46,14 @@ def test_everything_that_is_a_code_has_a_chinese_name() -> None:
     }
     assert len(names) > 250 and {name: title for name, title in names.items() if not is_chinese(title)} == {}
     assert all(role_title(role) != role for role in ROLES) and ALL_MATTERS == "*"
+
+
+def test_on_what_somebody_acted_is_told_in_words() -> None:
+    root = Path(__file__).parents[3]
+    written = {found for room in ("models", "pipelines", "serving") for path in (root / room).rglob("*.py") for found in re.findall(r'authority="([^"]+)"', path.read_text(encoding="utf-8"))}
+    told = {each: authority_title(each, {"B01": "住建局"}) for each in written | {"self", "authorisation:1", "complaint", "bad review", "appeal:1", "permission:case:act"}}
+    assert len(written) >= 7 and [each for each, title in told.items() if CODE.search(title)] == []
+    assert authority_title("clerk@B01 for party:1", {"B01": "住建局"}) == "窗口人员，住建局，应申请人要求" and authority_title("of old") == "of old"
 
 
 @pytest.mark.parametrize("process", sorted(shipped()))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from models.core.access import service as access
 from models.core.audit import reading
-from models.core.audit.titles import ACTIONS
+from models.core.audit.titles import ACTIONS, authority_title
 from models.core.policy.service import Grant
 from models.core.work.service import Work
 from serving.web.desk.common import Visit
@@ -33,7 +33,7 @@ AREAS: dict[str, Area] = {
     "audit": Area(
         "审计", "audit:read",
         lambda here, now, paging, v: reading.listed(now, paging, actor=v["actor"] or None, target=v["target"] or None, action=v["action"] or None),
-        (("时间", lambda here, row: row.at if row.is_readable else f"第 {row.position} 行无法读取，请运行 yiwang audit verify"), ("何人", column("actor")), ("依据", column("authority")), ("做了什么", lambda here, row: ACTIONS.get(row.action, row.action)), ("对什么", column("target")), ("封存", column("chain_number"))),
+        (("时间", lambda here, row: row.at if row.is_readable else f"第 {row.position} 行无法读取，请运行 yiwang audit verify"), ("何人", column("actor")), ("依据", lambda here, row: authority_title(row.authority, here.units)), ("做了什么", lambda here, row: ACTIONS.get(row.action, row.action)), ("对什么", column("target")), ("封存", column("chain_number"))),
         text("position"),
         (Field("actor", "何人", is_needed=False), Field("action", "做了什么", "choice", lambda: {"": "（不限）"} | ACTIONS, is_needed=False), Field("target", "对什么", is_needed=False)), is_watched=True,
     ),
