@@ -13,6 +13,7 @@ import dagster as dg
 
 from models.domain.settings import Settings, get_settings
 from pipelines.defs.capability import assets as capability
+from pipelines.defs.capability import forecast
 from pipelines.defs.history import assets as history
 from pipelines.defs.publish import assets as publish
 from pipelines.defs.quality import profile
@@ -43,7 +44,7 @@ def build(settings: Settings, platform: Platform | dg.ResourceDefinition, tests:
     city = dg.define_asset_job(JOB, selection=dg.AssetSelection.all() - past, description="全流程：同步、加工、检查、评分、发布")
     past_days = dg.define_asset_job(PAST_DAYS, selection=past, description="逐日重算过去的集市和得分，不影响当前快照")
     return dg.Definitions(
-        assets=[checks.with_policies(raw, policies), marts, capability.build(days), profile.build(days, mart_keys), *(checks.with_policies(one, policies) for one in publish.build(days, mart_keys)), history.build(settings)],
+        assets=[checks.with_policies(raw, policies), marts, capability.build(days), forecast.build(days), profile.build(days, mart_keys), *(checks.with_policies(one, policies) for one in publish.build(days, mart_keys)), history.build(settings)],
         asset_checks=[quality, checks.sources_are_fresh],
         jobs=[city, past_days],
         schedules=[_every_night(settings)],

@@ -17,6 +17,7 @@ from serving.web.desk.cases import cases_router
 from serving.web.desk.keep import keep_router
 from serving.web.desk.parties import parties_router
 from serving.web.entrance import Entrance
+from serving.web.forecast import forecast_router
 from serving.web.login import login_router
 from serving.web.public import public_app
 from serving.web.quality import quality_router
@@ -43,6 +44,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     pages = PageRepository(store)
     app.include_router(report_router(settings))
     app.include_router(catalogue_router(store, templates))
+    app.include_router(forecast_router(store, templates))
     app.include_router(quality_router(store, templates))
     app.include_router(sources_router(settings, seals, templates))
     app.include_router(cases_router(templates))

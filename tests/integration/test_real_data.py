@@ -61,6 +61,10 @@ PERMIT_FACTS = {
     "events after the end": ("select count(*) filter (is_after_case_end) from marts.fct_case_event", 180),
     "deadlines by the source": ("select count(*) filter (due_basis = 'source') from marts.fct_case", 1434),
     "set aside": ("select count(*) from marts.quarantine", 0),
+    "open cases with a forecast": ("select count(*) from marts.forecast_case where probability between 0 and 1 and reasons is not null", 66),
+    "forecast by the model": ("select method from marts.forecast_summary", "model"),
+    "forecast better than either baseline": ("select bool_and(gain_low > 0.02) from marts.forecast_measure where name <> 'model'", True),
+    "order of the forecast": ("select roc_auc > 0.69 from marts.forecast_measure where name = 'model'", True),
     "rows that do not reconcile": (
         "select count(*) from marts.mart_sync_run where rows_read <> inserted + updated + unchanged + superseded + deleted + quarantined", 0,
     ),

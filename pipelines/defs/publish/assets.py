@@ -5,6 +5,7 @@ import dagster as dg
 from models.reporting.service import write_report
 from models.store.snapshots import SnapshotStore
 from pipelines.catalogue.service import write_catalogue
+from pipelines.defs.capability.forecast import KEY as FORECAST
 from pipelines.defs.quality.profile import KEYS
 from pipelines.defs.resources import EACH_DAY, OWNERS, Platform, as_of_of, mart
 from pipelines.sources.service import finish_run
@@ -18,7 +19,7 @@ def build(partitions: dg.PartitionsDefinition, marts: list[dg.AssetKey]) -> list
     """Publishing waits for every mart and its blocking checks."""
 
     @dg.asset(
-        name="snapshot", group_name="publish", owners=OWNERS, deps=[*marts, mart("score_department_month"), *KEYS], partitions_def=partitions, backfill_policy=EACH_DAY,
+        name="snapshot", group_name="publish", owners=OWNERS, deps=[*marts, mart("score_department_month"), FORECAST, *KEYS], partitions_def=partitions, backfill_policy=EACH_DAY,
         kinds={"duckdb"}, description="已发布的快照：脱敏后的集市，供接口、页面和分析使用",
     )
     def snapshot(context: dg.AssetExecutionContext, platform: dg.ResourceParam[Platform]) -> dg.MaterializeResult[None]:
