@@ -18,13 +18,19 @@ import duckdb
 
 from models.domain.contracts import SUBJECTS, key_of
 from models.domain.errors import YiwangError
+from quality.catalogue.loading import load_rules
 from quality.catalogue.subjects import TABLES
 
 SEES = 0.1
 """Share of a kind's records that fail a rule from which on the rule counts as seeing the kind."""
+FITS = 0.9
+"""Share of the planted values that a city must hold for the list to be of it; corrections since may have replaced a few."""
 _SUPERSEDED = "同步对每个主键只保留一个版本，另一个版本计入“被替代”，不进入数据表"
 _UNSEEN = "值本身合理，与其他记录也不矛盾，没有规则能看出"
 _GONE = "全部进入隔离区"
+_NO_TRACE = "缺的记录在同一办件的其他记录上没有留下破绽，例如办件另有一条同类记录"
+_NOT_APPLIED = "规则的适用条件不含这些记录，例如没有可以对照的内容"
+_PASSED = "规则查了这些记录，其值与其他记录不矛盾"
 
 _TABLES = """
 CREATE TABLE violation AS
@@ -77,6 +83,18 @@ LEFT JOIN (SELECT kind, fields, list(rule_id ORDER BY hits DESC, rule_id) AS rul
 LEFT JOIN (SELECT DISTINCT h.id FROM hit AS h JOIN planted AS p USING (id) JOIN seeing AS s ON s.kind = p.kind AND s.fields = p.fields AND s.rule_id = h.rule_id) AS f USING (id)
 GROUP BY ALL ORDER BY p.subject, p.kind, p.fields
 """
+_MISSED = """
+CREATE TABLE missed AS
+SELECT p.id, p.kind, p.change, p.table_name, p.key, s.rules
+FROM planted AS p JOIN (SELECT kind, fields, list(rule_id) AS rules FROM seeing GROUP BY ALL) AS s USING (kind, fields)
+WHERE NOT p.is_quarantined AND NOT EXISTS (SELECT 1 FROM hit AS h WHERE h.id = p.id AND list_contains(s.rules, h.rule_id))
+"""
+_HELD = """
+SELECT count(*), count(c.values), count(*) FILTER (c.values IS NOT NULL AND e.planted_value IS NOT DISTINCT FROM c.values[e.field])
+FROM (SELECT * FROM read_parquet($ledger) WHERE subject = $subject AND change = 'value' AND key IS NOT NULL AND list_contains($fields, field)) AS e
+LEFT JOIN (SELECT {key} AS key, MAP {{{values}}} AS values FROM {city}.marts.{table} AS t) AS c USING (key)
+WHERE (e.subject, parse_filename(e.file), e.file_row) NOT IN (SELECT (subject, parse_filename(file), file_row) FROM {city}.marts.quarantine)
+"""
 _ALARMS = """
 SELECT rule_id, count(*), count_if(is_planted), count_if(NOT is_planted AND is_related), count_if(NOT is_planted AND NOT is_related AND is_natural),
     count_if(NOT is_planted AND NOT is_related AND NOT is_natural)
@@ -102,6 +120,7 @@ class Kind:
         found: Those that fail one of :attr:`rules`.
         rules: Rules that see the kind, the most telling first.
         reason: Why no rule sees it, or some of it, in Chinese; None where rules see all.
+        missed: Why records that are seen were not found, in Chinese → how many; they add up to ``seen - found``.
     """
 
     kind: str
@@ -112,6 +131,7 @@ class Kind:
     found: int
     rules: tuple[str, ...]
     reason: str | None
+    missed: dict[str, int]
 
     @property
     def recall(self) -> float | None:
@@ -179,7 +199,7 @@ def score(ledger: Path, marts: Path, twin: Path | None = None) -> Scoring:
         twin: Published snapshot of the same city without planted errors: what fails there too is natural. None: nothing is.
 
     Raises:
-        YiwangError: YW-QUALITY-005 when a file cannot be read or has no ledger.
+        YiwangError: YW-QUALITY-005 when a file cannot be read or has no ledger, when the list is of another city, when the twin is.
     """
     try:
         with duckdb.connect() as connection:
@@ -193,17 +213,69 @@ def score(ledger: Path, marts: Path, twin: Path | None = None) -> Scoring:
                 given: dict[str, object] = {"ledger": str(ledger)} if "$ledger" in statement else {"sees": SEES} if "$sees" in statement else {}
                 if statement.strip():
                     connection.execute(statement, given)
+            _same_city(connection, ledger, twin is not None)
             groups = connection.execute(_KINDS).fetchall()
             alarms = connection.execute(_ALARMS).fetchall()
+            connection.execute(_MISSED)
+            missed = _why_missed(connection)
     except duckdb.Error as error:
         raise YiwangError("YW-QUALITY-005", path=ledger, detail=str(error).splitlines()[0]) from error
     kinds: dict[str, list[tuple[Any, ...]]] = {}
     for kind, *group in groups:
         kinds.setdefault(kind, []).append(tuple(group))
-    return Scoring(tuple(_kind(kind, parts) for kind, parts in kinds.items()), tuple(Alarm(*alarm) for alarm in alarms))
+    return Scoring(tuple(_kind(kind, parts, missed.get(kind, {})) for kind, parts in kinds.items()), tuple(Alarm(*alarm) for alarm in alarms))
 
 
-def _kind(kind: str, groups: Sequence[tuple[Any, ...]]) -> Kind:
+def _same_city(connection: duckdb.DuckDBPyConnection, ledger: Path, has_twin: bool) -> None:
+    """Refuses a list of another city, and a twin that is none: the planted values are in the city, their records in the twin, the values not."""
+    for name in ("city", "twin")[: 1 + has_twin]:
+        planted = there = held = 0
+        for table, on in TABLES.items():
+            if on.subject not in SUBJECTS:
+                continue
+            # what the sync takes as it stands: no instants, nothing masked; a department that is missing is filled in from the matter
+            query = """SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'marts' AND table_name = ?
+                AND (data_type IN ('VARCHAR', 'DATE', 'BOOLEAN') OR data_type LIKE '%INT%')"""
+            fields = [row[0] for row in connection.execute(query, [name, table]).fetchall()]
+            if not fields:
+                continue
+            values = ", ".join(f"'{field}': CAST(t.{field} AS VARCHAR)" for field in fields)
+            counts = connection.execute(
+                _HELD.format(key=on.record_key, values=values, city=name, table=table), {"ledger": str(ledger), "subject": on.subject, "fields": fields}
+            ).fetchall()[0]
+            planted, there, held = planted + counts[0], there + counts[1], held + counts[2]
+        if name == "city" and held < FITS * planted:
+            detail = f"清单所记的 {planted:,} 个值中只有 {held:,} 个在该数据目录的数据里，清单属于另一城市，或数据此后改过"
+        elif name == "twin" and held > (1 - FITS) * planted:
+            detail = f"--twin 的数据里也有清单所记的 {planted:,} 个值中的 {held:,} 个，它不是不植入错误的城市"
+        elif name == "twin" and there < (1 - FITS) * planted:
+            detail = f"清单所记的 {planted:,} 条记录中只有 {there:,} 条在 --twin 的数据里，它是另一城市"
+        else:
+            continue
+        raise YiwangError("YW-QUALITY-005", path=ledger, detail=detail)
+
+
+def _why_missed(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
+    """Kind → why rules that see it did not find some of its records → how many."""
+    named = {row[0] for row in connection.execute("SELECT DISTINCT unnest(rules) FROM missed").fetchall()}
+    here = connection.execute("SELECT current_database() || '.' || current_schema()").fetchall()[0][0]
+    connection.execute("CREATE TABLE looked_at (id BIGINT); USE city")  # rules name marts, not files
+    for rule in load_rules():
+        if rule.id in named:
+            connection.execute(
+                f"""INSERT INTO {here}.looked_at SELECT m.id FROM {here}.missed AS m JOIN (SELECT *, {rule.on.record_key} AS _key FROM marts.{rule.table} AS t) AS t
+                ON m.table_name = '{rule.table}' AND m.key = t._key WHERE list_contains(m.rules, '{rule.id}') AND ({rule.checked})"""
+            )
+    connection.execute(f"USE {here}")
+    why: dict[str, dict[str, int]] = {}
+    query = """SELECT kind, CASE WHEN change = 'row_missing' THEN $lost WHEN id IN (SELECT id FROM looked_at) THEN $passed ELSE $outside END AS why, count(*)
+        FROM missed GROUP BY ALL ORDER BY ALL"""
+    for kind, reason, count in connection.execute(query, {"lost": _NO_TRACE, "passed": _PASSED, "outside": _NOT_APPLIED}).fetchall():
+        why.setdefault(kind, {})[reason] = count
+    return why
+
+
+def _kind(kind: str, groups: Sequence[tuple[Any, ...]], missed: dict[str, int]) -> Kind:
     """One kind, whose errors may lie in several fields, each seen by rules of its own."""
     seen = found = planted = quarantined = 0
     rules: list[str] = []
@@ -220,7 +292,7 @@ def _kind(kind: str, groups: Sequence[tuple[Any, ...]]) -> Kind:
             reasons.append(_SUPERSEDED)
         else:
             reasons.append(_UNSEEN)
-    return Kind(kind, subject, planted, quarantined, seen, found, tuple(rules), "；".join(dict.fromkeys(reasons)) or None)
+    return Kind(kind, subject, planted, quarantined, seen, found, tuple(rules), "；".join(dict.fromkeys(reasons)) or None, missed)
 
 
 def _literal(path: Path) -> str:

@@ -44,6 +44,11 @@ def _detect(path: Path, out: Path, rules: Path | None, truth: Path | None) -> No
 
     if not out.resolve().parent.is_dir():
         raise YiwangError("YW-SERVE-005", name="--out", detail=f"没有目录 {out.parent}")
+    if out.is_dir():
+        raise YiwangError("YW-SERVE-005", name="--out", detail=f"{out} 是目录，请写文件名")
+    for given in (path, rules, truth):
+        if given is not None and given.exists() and out.exists() and out.samefile(given):
+            raise YiwangError("YW-SERVE-005", name="--out", detail=f"{out} 就是要读的 {given}，不能覆盖，请换一个文件名")
     with Bars(Console(file=sys.stderr)) as bars:
         findings = find(read_table(path), rules, bars)
         results = scored(findings, truth) if truth else []
@@ -103,6 +108,9 @@ def _score(ledger: Path, twin: Path | None, home: Path | None) -> None:
     result = compare(ledger, marts, twin)
     console = Console(highlight=False)
     console.print(_kinds(result, with_rules=console.width >= 120))
+    for kind in result.kinds:
+        for reason, count in kind.missed.items():
+            console.print(f"{kind.kind} 漏查 {count:,} 处：{reason}", soft_wrap=True)
     blind = [kind for kind in result.kinds if kind.reason]
     for kind in blind:
         console.print(f"规则看不见 {kind.kind} 的 {kind.planted - kind.quarantined - kind.seen:,} 处，另有 {kind.quarantined:,} 处已隔离：{kind.reason}", soft_wrap=True)
@@ -121,14 +129,14 @@ def _score(ledger: Path, twin: Path | None, home: Path | None) -> None:
 def _kinds(result: "Scoring", with_rules: bool) -> Table:
     table = Table(title="植入的错误与规则查出的问题", title_justify="left")
     table.add_column("种类", no_wrap=True)
-    for title in ("植入", "已隔离", "看得见", "查出", "召回率", "精确率"):
+    for title in ("植入", "已隔离", "看得见", "查出", "漏查", "召回率", "精确率"):
         table.add_column(title, justify="right")
     if with_rules:
         table.add_column("规则")
     for kind in result.kinds:
         rates = ("—" if rate is None else f"{rate:.3f}" for rate in (kind.recall, result.precision_of(kind)))
         more = f" 等 {len(kind.rules)} 条" if len(kind.rules) > 2 else ""
-        cells = [kind.kind, *(f"{number:,}" for number in (kind.planted, kind.quarantined, kind.seen, kind.found)), *rates]
+        cells = [kind.kind, *(f"{number:,}" for number in (kind.planted, kind.quarantined, kind.seen, kind.found, kind.seen - kind.found)), *rates]
         table.add_row(*cells, *(["、".join(kind.rules[:2]) + more] if with_rules else []))
     return table
 

@@ -107,3 +107,17 @@ def test_real_tables(name: str, least: float) -> None:
         pytest.skip("real tables not here: set YIWANG_DQ_DIR or put them at ../shared/data/dq")
     path = folder / name
     assert scored(detect(read_table(path / "dirty.csv")), path / "clean.csv")[0].f1 >= least
+
+
+def test_no_file_that_is_read_is_written_over(dirty: Path, tmp_path: Path) -> None:
+    for name in ("dirty.csv", "clean.csv"):
+        (tmp_path / name).write_bytes(dirty.with_name(name).read_bytes())
+    (tmp_path / "rules.yml").write_text("- {required: [办结日期]}\n", encoding="utf-8")
+    (tmp_path / "same.csv").symlink_to(tmp_path / "dirty.csv")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for out in ("dirty.csv", "clean.csv", "rules.yml", "same.csv"):
+        code, said = run(tmp_path / "dirty.csv", "--out", tmp_path / out, "--truth", tmp_path / "clean.csv", "--rules", tmp_path / "rules.yml")
+        assert code == 2 and "YW-SERVE-005" in said and "不能覆盖" in said
+    code, said = run(tmp_path / "dirty.csv", "--out", tmp_path)
+    assert code == 2 and "是目录" in said
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,5 +1,6 @@
 """Planted errors against violations: what was found, what cannot be seen and why, what is natural, what is a false alarm."""
 
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -19,6 +20,8 @@ def write_city(path: Path, violations: list[tuple[str, str, str]]) -> None:
     write_good_marts(path)
     with duckdb.connect(str(path)) as connection:
         open_ledger(connection)
+        if not violations:
+            return
         connection.executemany(
             "INSERT INTO marts.quality_violation SELECT ?, ?, 'sample', ?, NULL, NULL, NULL, NULL, 'counts', 'accuracy', '', 'r', now(), 'r', now(), NULL, NULL, 0",
             violations,
@@ -49,9 +52,9 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Scoring, Scoring]:
         owner = connection.execute("SELECT case_number FROM marts.fct_review WHERE review_id = ?", [reviews[0]]).fetchall()[0][0]
         planted.append(("case", "quiet", owner, "address", "value", None, FILE, 299))
         connection.execute(
-            "CREATE TABLE list (subject VARCHAR, kind VARCHAR, key VARCHAR, field VARCHAR, change VARCHAR, right_value VARCHAR, file VARCHAR, file_row BIGINT)"
+            "CREATE TABLE list (subject VARCHAR, kind VARCHAR, key VARCHAR, field VARCHAR, change VARCHAR, right_value VARCHAR, file VARCHAR, file_row BIGINT, planted_value VARCHAR)"
         )
-        connection.executemany("INSERT INTO list VALUES (?, ?, ?, ?, ?, ?, ?, ?)", planted)
+        connection.executemany("INSERT INTO list VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", planted)
         connection.execute(f"COPY list TO '{folder / 'list.parquet'}'")
     write_city(folder / "city.duckdb", natural + found)
     write_city(folder / "twin.duckdb", natural)
@@ -91,3 +94,46 @@ def test_marts_without_a_ledger_are_refused(tmp_path: Path) -> None:
     with pytest.raises(YiwangError, match="YW-QUALITY-005") as caught:
         score(tmp_path / "list.parquet", tmp_path / "city.duckdb")
     assert "quality_violation" in caught.value.message
+
+
+def test_what_was_missed_has_a_reason(tmp_path: Path) -> None:
+    write_good_marts(tmp_path / "city.duckdb")
+    with duckdb.connect(str(tmp_path / "city.duckdb")) as connection:
+        cases = [row[0] for row in connection.execute("SELECT case_number FROM marts.fct_case ORDER BY ALL LIMIT 12").fetchall()]
+        outside = [row[0] for row in connection.execute("SELECT case_number FROM marts.fct_case WHERE outcome_code IS DISTINCT FROM 'granted' ORDER BY ALL DESC LIMIT 2").fetchall()]
+        planted = [("case", "odd", case, "address", "value", n) for n, case in enumerate(cases)] + [("case", "odd", case, "address", "value", 50 + n) for n, case in enumerate(outside)]
+        planted += [("case_event", "gone", f"{case}/3", "*", "row_missing", 80 + n) for n, case in enumerate(cases)]
+        rows = [(*row[:5], None, None, FILE, 1000 + row[5]) for row in planted]
+        columns = "subject VARCHAR, kind VARCHAR, key VARCHAR, field VARCHAR, change VARCHAR, right_value VARCHAR, planted_value VARCHAR, file VARCHAR, file_row BIGINT"
+        connection.execute(f"CREATE TEMP TABLE list ({columns})")
+        connection.executemany("INSERT INTO list VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        connection.execute(f"COPY list TO '{tmp_path / 'list.parquet'}'")
+        granted = {row[0] for row in connection.execute("SELECT case_number FROM marts.fct_case WHERE outcome_code = 'granted'").fetchall()}
+    found = [case for case in cases if case in granted][:-1]  # of those that the rule looks at, one passes
+    (tmp_path / "city.duckdb").unlink()
+    gaps = [("event_sequence_gap", "fct_case_event", f"{case}/4") for case in cases[:2]]
+    write_city(tmp_path / "city.duckdb", [("case_granted_after_refusal", "fct_case", case) for case in found] + gaps)
+    kinds = {kind.kind: kind for kind in score(tmp_path / "list.parquet", tmp_path / "city.duckdb").kinds}
+    for kind in kinds.values():
+        assert sum(kind.missed.values()) == kind.seen - kind.found
+    assert [(("没有留下破绽" in why), count) for why, count in kinds["gone"].missed.items()] == [(True, 10)]
+    by_word = {word: count for why, count in kinds["odd"].missed.items() for word in ("适用条件", "不矛盾") if word in why}
+    assert by_word == {"适用条件": 12 + 2 - len(found) - 1, "不矛盾": 1}
+
+
+def test_a_list_of_another_city_or_a_twin_that_is_none_is_refused(tmp_path: Path) -> None:
+    write_city(tmp_path / "city.duckdb", [])
+    for name in ("other", "far"):
+        shutil.copyfile(tmp_path / "city.duckdb", tmp_path / f"{name}.duckdb")
+    with duckdb.connect(str(tmp_path / "city.duckdb")) as connection:
+        connection.execute(
+            f"""COPY (SELECT 'case' AS subject, 'code' AS kind, case_number AS key, 'channel_code' AS field, 'value' AS change, '1' AS right_value, 'XX' AS planted_value,
+                '{FILE}' AS file, 1000 + row_number() OVER () AS file_row FROM (FROM marts.fct_case ORDER BY case_number LIMIT 20)) TO '{tmp_path / "list.parquet"}'"""
+        )
+        connection.execute("UPDATE marts.fct_case SET channel_code = 'XX' WHERE case_number IN (SELECT case_number FROM marts.fct_case ORDER BY case_number LIMIT 20)")
+    with duckdb.connect(str(tmp_path / "far.duckdb")) as connection:
+        connection.execute("UPDATE marts.fct_case SET case_number = 'F' || case_number")
+    assert score(tmp_path / "list.parquet", tmp_path / "city.duckdb", tmp_path / "other.duckdb").kinds[0].planted == 20
+    for city, twin, said in (("other", None, "清单属于另一城市"), ("city", "city", "不是不植入错误的城市"), ("city", "far", "它是另一城市")):
+        with pytest.raises(YiwangError, match=said):
+            score(tmp_path / "list.parquet", tmp_path / f"{city}.duckdb", tmp_path / f"{twin}.duckdb" if twin else None)
