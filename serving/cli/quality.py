@@ -216,6 +216,30 @@ def _suspicions(kind: str | None, limit: int, unruled: bool, home: Path | None) 
             console.print(out)
 
 
+@app.command()
+def suggest(
+    table: Annotated[str, typer.Argument(help="集市表，如 fct_case")],
+    support: Annotated[float, typer.Option("--min-support", min=0.5, max=1.0, help="至少多大比例的行成立（按 95% 置信下限）")] = 0.98,
+    home: Home = None,
+) -> None:
+    """由数据提出规则（YAML，附支持度）：函数依赖、写法、取值、范围、非空、唯一、先后、引用；现有规则已说的和只是碰巧成立的不提。"""
+    from serving.cli.main import reports_errors
+
+    reports_errors(_suggest)(table, support, home)
+
+
+def _suggest(table: str, support: float, home: Path | None) -> None:
+    from models.store.snapshots import SnapshotStore
+    from quality.profile.proposals import as_yaml, propose
+    from quality.service import load_rules
+
+    with settings_at(home) as settings, Bars(Console(file=sys.stderr)) as bars:
+        store = SnapshotStore(settings)
+        with store.acquire(store.in_service()) as connection:
+            proposals = propose(connection, table, load_rules(), support, bars)
+    sys.stdout.write(as_yaml(table, proposals))
+
+
 def _tables(rows: list[dict[str, Any]]) -> Table:
     out = Table(title="数据画像", title_justify="left")
     out.add_column("数据表", no_wrap=True)
