@@ -22,7 +22,6 @@ from serving.cli.audit import settings_at
 if TYPE_CHECKING:
     from serving.worker.service import Worker
 
-_PARTS = {"webhooks": "推送", "seal": "封存审计", "time": "到期处理", "reviews": "默认评价和申诉", "schedule": "安排日常任务", "jobs": "后台任务", "long_jobs": "长时间的后台任务"}
 _PARENT = "YIWANG_WORKER_PARENT"
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
 
@@ -72,13 +71,15 @@ def worker(
 
 def _everything(running: "Worker", console: Console) -> None:
     """All that is due, and which parts did not do it."""
+    from models.core.jobs.status import PARTS
+
     failed: dict[str, str] = {}
     is_more = True
     while is_more:
         is_more = running.round()
         failed |= running.errors
     for part, code in sorted(failed.items()):
-        console.print(f"✗ {_PARTS.get(part, part)}没有做完：{code}", markup=False, soft_wrap=True)
+        console.print(f"✗ {PARTS.get(part, part)}没有做完：{code}", markup=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 

@@ -40,7 +40,7 @@ def test_the_background_of_a_store_in_use(database: Database, database_settings:
         Worker(broken, database, provider(broken), {}, send=SEND, clock=lambda: AT + timedelta(hours=3), name="w1").round()
         sentences = [sentence for _, sentence in says(database_settings, timedelta(hours=3))]
         assert sentences == [
-            "后台程序 w1 有部分工作失败：seal IsADirectoryError", f"订阅 webhook:{made.id} 有 2 条消息未读，最早的一条已等待 3 小时", "有 1 个推送正在失败或因失败停用",
+            "后台程序 w1 有部分工作失败：封存审计 IsADirectoryError", f"订阅 webhook:{made.id} 有 2 条消息未读，最早的一条已等待 3 小时", "有 1 个推送正在失败或因失败停用",
         ]  # fmt: skip
         assert deliver(database, database_settings, made.id, AT + timedelta(hours=4)) == 2
     dead = enqueue(database)

@@ -9,6 +9,11 @@ from sqlalchemy.orm import Session
 from models.core.outbox.service import lags
 from models.store.operational.tables import Audit, CaseFile, Heartbeat, Job, Webhook
 
+PARTS = {
+    "webhooks": "推送", "seal": "封存审计", "calendar": "按新的工作日历重算期限", "time": "到期处理", "reviews": "默认评价和申诉", "schedule": "安排日常任务", "jobs": "后台任务", "long_jobs": "长时间的后台任务",
+}  # fmt: skip
+"""Part of a worker's round → what people call it."""
+
 
 def status(session: Session, at: datetime) -> dict[str, Any]:
     """Workers with their last rounds, what waits, and how far each consumer of the outbox is behind; a fixed number of queries by index."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from models.core.jobs.status import status
+from models.core.jobs.status import PARTS, status
 from models.domain.errors import YiwangError
 from models.store.operational.database import Database
 from pipelines.upkeep.doctor.types import Look, Says
@@ -46,7 +46,7 @@ def _amiss(figures: dict[str, Any], now: datetime) -> Iterator[Says]:
         if hung:
             yield "error", f"后台程序 {worker['worker']} 被一项超时仍不停下的任务占住，{'长任务' if hung == ['long_jobs'] else '后台任务'}不再进行", "请重新启动它（yiwang worker，或带着它的 yiwang serve）；原因见日志，任务见 /desk/keep/jobs。"
         if failed := {part: code for part, code in worker["errors"].items() if part not in hung}:
-            failing = "，".join(f"{part} {code}" for part, code in sorted(failed.items()))
+            failing = "，".join(f"{PARTS.get(part, part)} {code}" for part, code in sorted(failed.items()))
             yield "warn", f"后台程序 {worker['worker']} 有部分工作失败：{failing}", "请查看它的日志；错误代码的含义见 docs/reference/messages.md。"
     for consumer in figures["consumers"]:
         if consumer["is_waited_for"] and (consumer["oldest_seconds"] or 0) > _LATE.total_seconds():

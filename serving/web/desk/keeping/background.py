@@ -6,7 +6,7 @@ from uuid import UUID
 
 from models.core.jobs import service as jobs
 from models.core.jobs.kinds import KINDS, ask
-from models.core.jobs.status import status
+from models.core.jobs.status import PARTS, status
 from models.core.webhooks import deliveries
 from models.core.webhooks import service as webhooks
 from models.core.webhooks.topics import TOPICS
@@ -68,7 +68,7 @@ def _standing(here: Visit, session: Any) -> list[tuple[str, Any]]:
     figures = status(session, here.at)
     workers = [
         f"{each['worker']}：{'正常' if datetime.fromisoformat(each['round_at']) >= here.at - _SILENT else '没有应答'}"
-        + "".join(f"；{_PARTS.get(part, part)}失败（{_fault(code)}）" for part, code in sorted(each["errors"].items()))
+        + "".join(f"；{PARTS.get(part, part)}失败（{_fault(code)}）" for part, code in sorted(each["errors"].items()))
         for each in figures["workers"]
     ]  # fmt: skip
     return [
@@ -76,12 +76,6 @@ def _standing(here: Visit, session: Any) -> list[tuple[str, Any]]:
         ("等待", f"{figures['jobs_waiting']} 项任务，{figures['cases_due']} 个到期待处理的办件，{figures['unsealed']} 条未封存的审计记录"),
         ("已放弃", Link(f"{figures['jobs_dead']} 项任务", "/desk/keep/jobs?is_dead=1")),
     ]  # fmt: skip
-
-
-_PARTS = {
-    "webhooks": "推送", "seal": "封存审计", "calendar": "按新的工作日历重算期限", "time": "处理到期的办件", "reviews": "默认评价和申诉", "schedule": "安排夜间任务", "jobs": "后台任务",
-    "long_jobs": "长的后台任务",
-}  # fmt: skip
 
 
 def _hook(here: Visit, now: Work, values: Values) -> str:
