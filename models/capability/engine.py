@@ -6,6 +6,8 @@ is the stage before it, the same array. What does not belong here: the methods t
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +103,25 @@ class Evaluation:
         return self.nodes[self.system.code]
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def within_floats(function: Callable[P, R]) -> Callable[P, R]:
+    """Refuses values whose arithmetic leaves the range of floats, instead of going on with infinities."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            with np.errstate(over="raise", invalid="raise", divide="raise"):
+                return function(*args, **kwargs)
+        except FloatingPointError as error:
+            raise YiwangError("YW-SCORE-003", detail="有的数值过大或过小，超出了可以计算的范围；请核对表中的数值和单位") from error
+
+    return guarded
+
+
+@within_floats
 def evaluate(system: System, figures: Figures, decimals: int | None = None) -> Evaluation:
     """Scores every unit in every period.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.capability.engine import Evaluation, Figures, evaluate
+from models.capability.engine import Evaluation, Figures, evaluate, within_floats
 from models.capability.methods import aggregation, normalisation
 from models.capability.methods.arrays import Array, places
 from models.capability.systems.model import Node, System, nodes
@@ -119,6 +119,7 @@ class Gain:
     rank: int
 
 
+@within_floats
 def intervals(evaluation: Evaluation, draws: int = 1000, period: int = -1, choices: Choices = Choices(), seed: int = 1) -> Intervals:  # noqa: B008 - frozen
     """Ranks over Monte-Carlo draws of weights, normalisation and aggregation.
 
@@ -138,6 +139,7 @@ def intervals(evaluation: Evaluation, draws: int = 1000, period: int = -1, choic
     return Intervals(model.units, model.rank, low, median, high, draws)
 
 
+@within_floats
 def sensitivity(evaluation: Evaluation, samples: int = 1024, period: int = -1, choices: Choices = Choices(), seed: int = 1) -> Sensitivity:  # noqa: B008
     """Sobol indices of the choices.
 
@@ -220,6 +222,7 @@ def left_out(evaluation: Evaluation, period: int = -1) -> list[LeftOut]:
     return sorted(found, key=lambda one: (-one.mean_shift, one.code))
 
 
+@within_floats
 def gains(evaluation: Evaluation, unit: int, period: int = -1, part: float = 1.0) -> list[Gain]:
     """What would raise a unit's score most: each indicator at its target (the best unit's value where it has none), the others as they are.
 
@@ -312,11 +315,12 @@ class _Alternatives:
                 rows = np.flatnonzero((normal == one) & (mean == other))
                 if len(rows):
                     found[rows] = self._node(self._system, points, kind, uniform[rows])[0]
-        return found
+        # units that TOPSIS cannot tell apart are equally last
+        return np.where(np.isnan(found), -np.inf, found)
 
     def _normalised(self, evaluation: Evaluation, period: int, method: str) -> Array:
+        own: Array = evaluation.normalised[period][self.units]
         if method == "own":
-            own: Array = evaluation.normalised[period][self.units]
             return own
         values = evaluation.treated[period][evaluation.figures.present[period]]
         is_higher = np.array([leaf.direction == "higher" for leaf in self._system.indicators])
@@ -329,8 +333,8 @@ class _Alternatives:
             points = normalisation.zscore(values, is_higher)
         whole = np.full((len(evaluation.figures.units), values.shape[1]), np.nan)
         whole[evaluation.figures.present[period]] = points
-        # an indicator that does not count in the published index does not count here
-        return np.where(np.isnan(evaluation.normalised[period]), np.nan, whole)[self.units]
+        # an indicator that does not count in the published index does not count here, and one that counts does
+        return np.where(np.isnan(own) | np.isnan(whole[self.units]), own, whole[self.units])
 
     def _node(self, node: Node, points: Array, kind: str, uniform: Array) -> tuple[Array, Array | float]:
         """Points of a node, (rows, units), and what its indicators with points weigh together."""

@@ -216,3 +216,35 @@ def test_a_mean_of_two_is_attributed_as_shapley_does() -> None:
             shapley[player] += (closeness[tuple(state)] - before) / 2
     # bounds do not move here: the two others hold the best and the worst
     assert [parts["I0", "value"], parts["I1", "value"]] == pytest.approx(shapley) and set(parts) == {("I0", "value"), ("I1", "value")}
+
+
+@pytest.mark.parametrize("kind", ["arithmetic", "geometric"])
+def test_draws_where_nodes_only_group_are_those_of_scoring_again(kind: str) -> None:
+    """A value that is missing gives its weight to all other indicators of the system, in a draw as in the engine."""
+    from models.capability.robustness import _Alternatives
+
+    def grouped(weights: Array) -> System:
+        leaves = [
+            {"code": f"I{n}", "name": f"指标{n}", "direction": "higher", "weight": weight} for n, weight in enumerate(weights / weights.sum())
+        ]
+        groups = [{"code": "N1", "name": "一", "children": leaves[:2]}, {"code": "N2", "name": "二", "children": leaves[2:4]}]
+        inside = [group | {"weighting": "leaves", "aggregation": kind} for group in groups]
+        return system(children=[*inside, leaves[4]], weighting="leaves", aggregation=kind)
+
+    values = np.random.default_rng(7).uniform(5, 95, (1, 6, 5))
+    values[0, 1, :2] = values[0, 2, 0] = values[0, 3, 4] = np.nan
+    weights = np.array([0.1, 0.3, 0.2, 0.25, 0.15])
+    found = evaluate(grouped(weights), figures(values))
+    logged = np.log(found.normalised[0]) if kind == "geometric" else found.normalised[0]
+    flat = np.array([np.average(row[~np.isnan(row)], weights=weights[~np.isnan(row)]) for row in logged])
+    assert found.score[0] == pytest.approx(np.exp(flat) if kind == "geometric" else flat)
+    model = _Alternatives(found, 0, Choices(("own",), ("own",), 0.5))
+    uniform = np.full((1, model.dimensions), 0.5)
+    factor = np.random.default_rng(8).random(5)
+    for code, numbers in (("N1", [0, 1]), ("N2", [2, 3])):
+        uniform[0, model.factors[code]] = factor[numbers]
+    uniform[0, model.factors["S"]] = [0.5, 0.5, factor[4]]
+    again = evaluate(grouped(weights * (1 + 0.5 * (2 * factor - 1))), figures(values))
+    assert model.scores(uniform)[0] == pytest.approx(again.score[0])
+    change = decompose(found, again, 0, 0)
+    assert sum(part.points for part in change.parts) == pytest.approx(change.after - change.before)
