@@ -167,6 +167,12 @@ class QualityRepository:
                 count(*) FILTER (is_drifted) AS drifted, max(month) AS month FROM {_NEWEST} GROUP BY 1 ORDER BY 1""",  # noqa: S608 - constants
         )
 
+    def titles(self, snapshot: Snapshot) -> dict[tuple[str, str], str]:
+        """Mart and column → Chinese title, by the catalogue; with an empty column the mart's own."""
+        query = """SELECT replace(table_name, 'marts.', '') AS name, column_name, title FROM marts.catalogue_column WHERE starts_with(table_name, 'marts.')
+            UNION ALL SELECT replace(table_name, 'marts.', ''), '', title FROM marts.catalogue_table WHERE starts_with(table_name, 'marts.')"""
+        return {(row["name"], row["column_name"]): row["title"] for row in self.store.rows(snapshot, query)}
+
     def profile(self, snapshot: Snapshot, table: str) -> list[Row]:
         """The columns of a mart as they were last profiled, in their order; none where it was not."""
         return self.store.rows(snapshot, f"SELECT * FROM {_NEWEST} WHERE table_name = ? ORDER BY position", table)  # noqa: S608

@@ -175,6 +175,20 @@ QUALITY: dict[str, Resource] = {
         sorts=("-date", "rule_id", "rows_failed"),
         filters=_same("rule_id", "status") | _days("date", "date"),
     ),
+    "quality/suspicions": Resource(
+        title="可疑记录",
+        table="quality_suspicion",
+        key=("kind", "rank"),
+        sorts=("kind", "rank", "-score", "partition_on"),
+        filters=_same("kind", "table_name", "source", "record_key", "department_code", "breaks_rule") | _days("partition", "partition_on"),
+    ),
+    "quality/profile": Resource(
+        title="数据画像",
+        table="quality_profile",
+        key=("month", "table_name", "column_name"),
+        sorts=("-month", "table_name", "position", "drift"),
+        filters=_same("table_name", "column_name", "is_personal", "is_drifted", "drift_basis") | _days("month", "month"),
+    ),
 }
 """Name in the address → resource of the quality ledger."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from models.store.quality import STATES, QualityRepository, Wanted
 from models.store.snapshots import Snapshot, SnapshotStore
 from quality.service import DIMENSIONS
 from quality.service import SEVERITIES as WORDS
+from quality.suspicion.service import KINDS, MOST
 from serving.auth.service import WAREHOUSE_READ, require
 from serving.web.catalogue import staff_page
 from serving.web.templating import Templates
@@ -35,6 +37,8 @@ _COLUMNS = {
     "last_seen_run": "最近发现的运行", "last_seen_at": "最近发现", "healed_run": "整改的运行", "healed_at": "整改", "times_reopened": "复发次数",
 }
 _SIZE = 50
+_SHOWN = 20
+"""Suspicions of a kind where all kinds are shown."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Word = Annotated[str, Query(max_length=200)]
 Number = Annotated[int, Query(ge=1, le=1_000_000)]
@@ -82,6 +86,23 @@ def quality_router(store: SnapshotStore, templates: Templates) -> APIRouter:
         headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
         return StreamingResponse(_csv(quality.export(snapshot, wanted)), media_type="text/csv; charset=utf-8", headers=headers)
 
+    @router.get("/quality/suspicions")
+    def suspicions(request: Request, kind: Word = "", unruled: bool = False) -> Response:
+        if kind and kind not in KINDS:
+            raise YiwangError("YW-SERVE-005", name="类别", detail="请从页面的选项中选择")
+        snapshot = store.in_service()
+        rows = quality.suspicions(snapshot, kind or None, unruled_only=unruled, most=MOST if kind else _SHOWN)
+        return page(request, "quality_suspicions.html", snapshot, rows=rows, kinds=KINDS, kind=kind, unruled=unruled, shown=None if kind else _SHOWN)
+
+    @router.get("/quality/profile")
+    def profile(request: Request, table: Word = "") -> Response:
+        snapshot = store.in_service()
+        tables = quality.profiled(snapshot)
+        if table and table not in {row["table_name"] for row in tables}:
+            raise YiwangError("YW-SERVE-006", what="此表的画像")
+        columns = quality.profile(snapshot, table) if table else []
+        return page(request, "quality_profile.html", snapshot, tables=tables, table=table, columns=[told(row) for row in columns], drifted=quality.drifted(snapshot), titles=quality.titles(snapshot))
+
     @router.get("/quality/record")
     def record(request: Request, table: Word, key: Annotated[str, Query(max_length=500)], source: Word | None = None) -> Response:
         snapshot = store.in_service()
@@ -91,6 +112,18 @@ def quality_router(store: SnapshotStore, templates: Templates) -> APIRouter:
         return page(request, "quality_record.html", snapshot, rows=rows, table=table, source=source, key=key, moments=moments(rows))
 
     return router
+
+
+def told(column: dict[str, Any]) -> dict[str, Any]:
+    """A profiled column with what is kept as JSON read, and its share of nulls as people read it.
+
+    Args:
+        column: Row of ``marts.quality_profile``.
+    """
+    read = {name: json.loads(column[name]) if column[name] else [] for name in ("frequent", "shapes")}
+    nulls, rows = column["null_count"], column["row_count"]
+    share = "—" if not rows else "<0.1%" if 0 < nulls < rows / 1000 else ">99.9%" if rows * 0.999 < nulls < rows else f"{nulls / rows:.1%}"
+    return column | read | {"null_share": share}
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,57 @@ class RuleDay(BaseModel):
     status: str | None = Field(description="是否评估")
 
 
+class Suspicion(BaseModel):
+    """一条与同类明显不同的记录；不是问题，不计入任何得分。"""
+
+    run_id: str | None = Field(description="查找的运行")
+    detected_at: dt.datetime | None = Field(description="查找时的数据截止时刻")
+    kind: str | None = Field(description="类别：duration 时长、steps 补写、volume 业务量、levels 评价等级、channel 渠道、staff 经办人、text 评价文字与等级、pattern 多项异常")
+    table_name: str | None = Field(description="集市表")
+    source: str | None = Field(description="数据源名称；说的是整个部门时为空")
+    record_key: str | None = Field(description="记录的主键；说的是整个部门时为其异常之处")
+    department_code: str | None = Field(description="部门代码")
+    partition_on: dt.date | None = Field(description="所在日期")
+    score: float | None = Field(description="异常程度，0 至 1，只在同类之间可比")
+    rank: int | None = Field(description="同类中的名次，最异常的在前")
+    breaks_rule: bool | None = Field(description="此记录是否已有规则发现的问题")
+    reason: str | None = Field(description="说明，附数字")
+
+
+class ColumnProfile(BaseModel):
+    """一个月里一个集市的一列。"""
+
+    month: dt.date | None = Field(description="月份的第一天；每月保留最近一次")
+    run_id: str | None = Field(description="画像的运行")
+    profiled_at: dt.datetime | None = Field(description="画像时的数据截止时刻")
+    table_name: str | None = Field(description="集市表")
+    column_name: str | None = Field(description="列")
+    position: int | None = Field(description="列的顺序")
+    data_type: str | None = Field(description="类型")
+    is_personal: bool | None = Field(description="来自个人信息：只列写法，不列值")
+    row_count: int | None = Field(description="行数")
+    null_count: int | None = Field(description="空值数")
+    distinct_count: int | None = Field(description="不同值数；两万行以上为估计")
+    minimum: str | None = Field(description="最小值")
+    p05: str | None = Field(description="第 5 百分位")
+    p25: str | None = Field(description="第 25 百分位")
+    p50: str | None = Field(description="中位数")
+    p75: str | None = Field(description="第 75 百分位")
+    p95: str | None = Field(description="第 95 百分位")
+    maximum: str | None = Field(description="最大值")
+    mean: float | None = Field(description="平均值")
+    frequent: str | None = Field(description="常见值及占比（JSON）")
+    shapes: str | None = Field(description="常见写法及占比（JSON）：9 数字，A、a 字母，文 汉字")
+    sampled_rows: int | None = Field(description="抽样行数")
+    recent: str | None = Field(description="近 30 日的分布（JSON），供下月比较")
+    drift_measure: str | None = Field(description="差异的度量：psi 群体稳定性指标，ks 柯尔莫哥洛夫—斯米尔诺夫")
+    drift: float | None = Field(description="与上月的差异")
+    null_share_change: float | None = Field(description="空值占比的变化")
+    drift_basis: str | None = Field(description="与什么相比：month 以前月份的画像，rows 前 30 日的记录")
+    is_drifted: bool | None = Field(description="差异大且不是偶然")
+    drift_reason: str | None = Field(description="差异说明")
+
+
 class Cell(BaseModel):
     """一个部门一个主题的检查结果。"""
 
@@ -200,6 +251,31 @@ class DayParameters(ListParameters):
     date_to: Day | None = Field(None, description="运行日不晚于")
 
 
+class SuspicionParameters(ListParameters):
+    """Filters of suspicions."""
+
+    kind: AnyOf | None = Field(None, description="类别")
+    table_name: AnyOf | None = Field(None, description="集市表")
+    source: AnyOf | None = Field(None, description="数据源名称")
+    record_key: AnyOf | None = Field(None, description="记录的主键")
+    department_code: AnyOf | None = Field(None, description="部门代码")
+    breaks_rule: bool | None = Field(None, description="是否已有规则发现的问题")
+    partition_from: Day | None = Field(None, description="日期不早于")
+    partition_to: Day | None = Field(None, description="日期不晚于")
+
+
+class ProfileParameters(ListParameters):
+    """Filters of profiles."""
+
+    table_name: AnyOf | None = Field(None, description="集市表")
+    column_name: AnyOf | None = Field(None, description="列")
+    is_personal: bool | None = Field(None, description="是否来自个人信息")
+    is_drifted: bool | None = Field(None, description="是否与上月不同")
+    drift_basis: AnyOf | None = Field(None, description="与什么相比")
+    month_from: Day | None = Field(None, description="月份的第一天不早于")
+    month_to: Day | None = Field(None, description="月份的第一天不晚于")
+
+
 class RecordParameters(ItemParameters):
     """Which record."""
 
@@ -265,3 +341,15 @@ async def list_department_days(request: Request, wanted: Annotated[DepartmentPar
 async def list_days(request: Request, wanted: Annotated[DayParameters, Query()]) -> Response:
     """各规则在各次运行当日的结果，默认最近一天在前。"""
     return await list_rows(request, "quality/days", wanted)
+
+
+@router.get("/suspicions", response_model=Page[Suspicion], summary="可疑记录列表")
+async def list_suspicions(request: Request, wanted: Annotated[SuspicionParameters, Query()]) -> Response:
+    """规则没有说、但与同类明显不同的记录；与问题分开，不计入任何得分。"""
+    return await list_rows(request, "quality/suspicions", wanted)
+
+
+@router.get("/profile", response_model=Page[ColumnProfile], summary="数据画像列表")
+async def list_profiles(request: Request, wanted: Annotated[ProfileParameters, Query()]) -> Response:
+    """各集市每一列的取值、写法、分布及与上月的差异，默认最近一月在前。"""
+    return await list_rows(request, "quality/profile", wanted)

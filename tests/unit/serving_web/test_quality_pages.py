@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 import httpx
 import pytest
+from pydantic import BaseModel
 
 from models.domain.settings import Settings
 from models.store.quality import QualityRepository, Wanted
@@ -15,18 +16,20 @@ from models.store.resources import QUALITY
 from models.store.snapshots import SnapshotStore
 from models.store.warehouse import WarehouseRepository, sortable
 from quality.ledger.tables import TABLES, open_ledger
+from quality.profile.tables import COLUMNS, open_tables
 from serving.api.warehouse import quality as api
 from serving.api.warehouse.parameters import ListParameters
 from serving.web.quality import moments, scorecard, trend
 from tests.support.server import running
 from tests.support.snapshots import AS_OF, RUN_ID, write_marts
 
-ANSWERS = {"violations": api.Violation, "rules": api.RuleState, "checks": api.PartitionCheck, "departments": api.DepartmentDay, "days": api.RuleDay}
-PARAMETERS = {
+ANSWERS: dict[str, type[BaseModel]] = {"violations": api.Violation, "rules": api.RuleState, "checks": api.PartitionCheck, "departments": api.DepartmentDay, "days": api.RuleDay, "suspicions": api.Suspicion, "profile": api.ColumnProfile}
+PARAMETERS: dict[str, type[BaseModel]] = {
     "violations": api.ViolationParameters, "rules": api.RuleParameters, "checks": api.CheckParameters, "departments": api.DepartmentParameters, "days": api.DayParameters,
+    "suspicions": api.SuspicionParameters, "profile": api.ProfileParameters,
 }  # fmt: skip
 EVIL = "=cmd()<script>window.hurt=1</script>"
-PAGES = ("/quality", "/quality/rules", "/quality/violations", "/quality/violations?state=all&severity=blocks", f"/quality/record?table=fct_case&source=city&key={EVIL}")
+PAGES = ("/quality", "/quality/rules", "/quality/violations", "/quality/violations?state=all&severity=blocks", f"/quality/record?table=fct_case&source=city&key={EVIL}", "/quality/suspicions", "/quality/suspicions?kind=pattern&unruled=true", "/quality/profile", "/quality/profile?table=fct_case")
 EARLIER = AS_OF - timedelta(days=30)
 
 
@@ -37,6 +40,10 @@ def write_ledger(settings: Settings) -> None:
     with duckdb.connect(str(settings.marts)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         open_ledger(connection)
+        open_tables(connection)
+        for table, column in (("catalogue_column", "column_name VARCHAR, "), ("catalogue_table", "")):
+            connection.execute(f"CREATE TABLE marts.{table} (table_name VARCHAR, {column}title VARCHAR)")
+        connection.execute("INSERT INTO marts.catalogue_table VALUES ('marts.fct_case', '办件')")
         codes = [row[0] for row in connection.execute("SELECT department_code FROM marts.dim_department ORDER BY 1 LIMIT 2").fetchall()]
 
         def put(table: str, *rows: tuple[object, ...]) -> None:
@@ -72,6 +79,20 @@ def write_ledger(settings: Settings) -> None:
             ("case_same_minute", "fct_case", "city", "C2", None, None, codes[1], day, "advises", "timeliness", "疑为补录", *seen, *seen, None, None, 0),
             ("case_required", "dim_region", None, "430104", None, None, None, None, "blocks", "completeness", "没有名称", *seen, *seen, None, None, 0),
         )  # fmt: skip
+        put(
+            "quality_suspicion",
+            (RUN_ID, AS_OF, "pattern", "fct_case", "city", "C2", codes[0], day, 0.8, 1, True, "3 时收件，同一渠道很少见"),
+            (RUN_ID, AS_OF, "pattern", "fct_case", "city", "C3", codes[0], day, 0.7, 2, False, EVIL),
+            (RUN_ID, AS_OF, "levels", "fct_review", None, "unsatisfied", codes[1], None, 0.9, 1, None, "主动评价 30 条中 28 条在“基本满意”及以下"),
+        )  # fmt: skip
+        quantiles = ("1", "2", "3", "4", "5", "6", "7")
+        common = '[{"value": "<b>1</b>", "share": 0.61}]'
+        for month, drifted in ((date(2026, 5, 1), False), (date(2026, 6, 1), True)):
+            put(
+                "quality_profile",
+                (month, RUN_ID, AS_OF, "fct_case", "channel_code", 1, "VARCHAR", False, 1000, 999, 3, *quantiles, 3.5, common, None, 1000, "{}", "psi", 0.4, 0.1, "month", drifted, "取值“2”占 60.0%，上月占 5.0%" if drifted else None),
+                (month, RUN_ID, AS_OF, "fct_case", "applicant_name_masked", 2, "VARCHAR", True, 1000, 1, 90, *(None,) * 8, None, '[{"value": "文*", "share": 1.0}]', 1000, "{}", *(None,) * 6),
+            )  # fmt: skip
     SnapshotStore(settings).publish(settings.marts, RUN_ID, AS_OF, AS_OF)
 
 
@@ -95,7 +116,8 @@ def test_answers_parameters_and_tables_agree(client: httpx.Client, settings: Set
     assert rows and set(PARAMETERS[name].model_fields) - set(ListParameters.model_fields) == set(resource.filters)
     for row in rows:
         ANSWERS[name].model_validate(row, strict=True, extra="forbid")
-    assert list(ANSWERS[name].model_fields) == [column.split()[0] for column in TABLES[resource.table].replace("\n", " ").split(",")]
+    written = COLUMNS.get(resource.table) or [column.split()[0] for column in TABLES[resource.table].replace("\n", " ").split(",")]
+    assert list(ANSWERS[name].model_fields) == list(written)
     page = client.get(f"/api/v1/quality/{name}", params={"count": "true", "limit": 2}).json()
     assert page["as_of"] == "2026-06-30T15:59:59Z" and page["count"] >= len(page["items"]) > 0
 
@@ -139,6 +161,25 @@ def test_violations_are_narrowed_and_lead_to_the_record(client: httpx.Client) ->
     found = client.get("/api/v1/quality/record", params={"table_name": "fct_case", "source": "city", "record_key": "C2"}).json()["item"]
     api.Record.model_validate(found)
     assert [row["rule_id"] for row in found["violations"]] == ["case_required", "case_same_minute"]
+
+
+def test_suspicions_stand_apart_and_count_nowhere(client: httpx.Client) -> None:
+    page = client.get("/quality/suspicions").text
+    assert "不计入合格率和任何得分" in page and "多项异常" in page and "评价等级" in page and "28 条" in page
+    assert EVIL not in page and "已有问题" in page
+    unruled = client.get("/quality/suspicions?unruled=true").text
+    assert "3 时收件" not in unruled and "28 条" in unruled
+    assert client.get("/quality/suspicions?kind=nothing").status_code == 422
+    assert client.get("/api/v1/quality/scorecard").json()["item"]["open"] == 2
+
+
+def test_the_newest_profile_is_shown_with_what_changed(client: httpx.Client) -> None:
+    page = client.get("/quality/profile").text
+    assert page.count("取值“2”占 60.0%") == 1 and "办件" in page
+    columns = client.get("/quality/profile?table=fct_case").text
+    assert "99.9%" in columns and "&lt;0.1%" not in columns and "0.1%" in columns and "个人信息" in columns and "没有可比的" in columns
+    assert "<b>1</b>" not in columns and "61.0%" in columns
+    assert client.get("/quality/profile?table=nothing").status_code == 404
 
 
 def test_the_export_is_what_the_list_shows_and_no_formula(client: httpx.Client) -> None:
