@@ -85,6 +85,8 @@ class _Reader:
     def figures(self, period: str | None) -> Figures:
         columns = self._system.columns
         if columns.unit not in self._table.column_names:
+            if len(self._table.column_names) == 1:
+                raise self._refused("只有一列，列与列之间应以英文逗号分隔；请另存为以逗号分隔的 CSV")
             raise self._refused(f"没有单位代码列 {columns.unit}，表中的列有 {self._shown()}；列名不同时请在体系的 columns 中写明")
         self._missing_columns()
         codes = self._texts(columns.unit)
@@ -124,7 +126,10 @@ class _Reader:
         )  # fmt: skip
 
     def _read(self) -> tuple[pa.Table, NDArray[np.intp]]:
-        content = self._path.read_bytes()
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise self._refused("没有这个文件" if isinstance(error, FileNotFoundError) else f"文件打不开（{error.strerror}）") from error
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:

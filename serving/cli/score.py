@@ -37,7 +37,9 @@ def _score(system: str, table: Path, out: Path, year: str | None, robustness: in
         raise YiwangError("YW-SERVE-005", name="--out", detail=f"没有目录 {out.parent}")
     if out.exists() and table.exists() and out.samefile(table):
         raise YiwangError("YW-SERVE-005", name="--out", detail="不能写入被评分的表格本身")
-    chosen = service.load_system(system if system in service.shipped_systems() else Path(system))
+    # a word that is no file may be a code that was mistyped: what ships is listed
+    is_file = Path(system).exists() or Path(system).suffix or Path(system).name != system
+    chosen = service.load_system(Path(system) if is_file and system not in service.shipped_systems() else system)
     scores = service.score_table(chosen, table, year)
     written = service.result(scores.evaluation)
     if robustness:

@@ -128,6 +128,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
     "a column twice": (TABLE.replace("unit_name", "A"), {}, "列名重复：A"),
     "a row too short": (TABLE.replace("20,2,8,200", "20,2"), {}, "第 3 行有 4 列，表头有 6 列"),
     "no rows": (TABLE.splitlines()[0] + "\n", {}, "没有一行数据"),
+    "another separator": (TABLE.replace(",", ";"), {}, "只有一列，列与列之间应以英文逗号分隔"),
     "no header": ("", {}, "第一行应是列名"),
     "one unit": ("\n".join(TABLE.splitlines()[:2]), {}, "只有一个单位，而“甲”的标准化 minmax 要与别的单位相比"),
     "no group column": (TABLE, {"defaults": {"missing": {"method": "group_mean", "group": "类别"}}}, "缺少列 类别"),
@@ -148,7 +149,9 @@ def test_what_cannot_be_scored_is_refused_in_one_sentence(what: str, tmp_path: P
     assert caught.value.message.endswith("。") and caught.value.message.count("。") == 1
 
 
-def test_a_year_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_year_or_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(YiwangError, match=r"none.csv 不能评分：没有这个文件"):
+        score_table(load_system(system(tmp_path)), tmp_path / "none.csv")
     with pytest.raises(YiwangError, match="没有年份列 year，不能按 2025 选取"):
         scored(tmp_path, period="2025")
     with pytest.raises(YiwangError, match="没有 2023 的行，year 列有 2024"):
