@@ -156,6 +156,7 @@ def test_units_people_and_roles_are_kept_by_the_administrators_each_his_part(tow
     grant = {"key": "k3" * 8, "account": "zhao", "role": "approver", "unit_code": "B03"}
     assert send(town, "/desk/keep/grants/create", system, grant).status_code == 403
     assert send(town, "/desk/keep/grants/create", security, grant).status_code == 303
+    assert '<option value="zhao">赵某</option>' in open_page(town, "/desk/keep/grants?role=approver&unit_code=B03", security)
     page = open_page(town, "/desk/keep/staff", system)
     assert "赵某" in page and "139****1234" in page and "13900001234" not in page
     wrong = send(town, "/desk/keep/units/create", system, {"key": "k4" * 8, "code": "B03", "name": "重复", "kind": "bureau", "parent_code": ""})

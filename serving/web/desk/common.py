@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from models.core.cases import versions
 from models.core.matters.service import names as matters
-from models.core.organisation import windows
+from models.core.organisation import staff, windows
 from models.core.organisation.units import names
 from models.core.policy.service import Access, Principal, policy
 from models.core.work.operations import Operations
@@ -129,6 +129,7 @@ def _slots(opens: Iterable[list[str]]) -> dict[str, str]:
 OFFERED: dict[str, tuple[str, Callable[[Visit, Session, set[str]], dict[str, str]]]] = {
     "unit": ("organisation:read", lambda here, session, own: names(session)),
     "matter": ("matter:read", lambda here, session, own: matters(session, here.today, own)),
+    "account": ("staff:read", lambda here, session, own: staff.names(session, policy().access(here.principal, "staff:read"))),
     "process": ("process:read", lambda here, session, own: versions.names(session)),
     "window": ("organisation:read", lambda here, session, own: {code: name for code, (name, _) in windows.names(session, own).items()}),
     "slot": ("organisation:read", lambda here, session, own: _slots(opens for _, opens in windows.names(session, own).values())),

@@ -25,7 +25,7 @@ from serving.web.desk.keeping.types import (
     version,
 )
 
-_ACCOUNT = Field("account", "账号", is_needed=False)
+_ACCOUNT = Field("account", "账号", "account", is_needed=False)
 
 
 def _grant(here: Visit, now: Work, values: Values) -> None:
@@ -74,7 +74,7 @@ AREAS: dict[str, Area] = {
          ("至", column("valid_to")), ("授予人", column("given_by"))),
         text("id"), (_ACCOUNT, Field("role", "角色", "choice", lambda: {"": "（不限）"} | roles(), is_needed=False), UNIT),
         (Form("create", "授予角色", "grant:give", _grant,
-              (Field("account", "账号"), Field("role", "角色", "choice", roles), Field("unit_code", "机构（不按机构的不填）", "unit", is_needed=False),
+              (Field("account", "账号", "account"), Field("role", "角色", "choice", roles), Field("unit_code", "机构（不按机构的不填）", "unit", is_needed=False),
                Field("valid_to", "截止日期（长期不填）", "date", is_needed=False))),),
         (Form("withdraw", "收回", "grant:give", lambda here, now, v: nothing(staff.withdraw(now, UUID(v["id"])))),),
     ),

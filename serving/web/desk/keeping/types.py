@@ -25,7 +25,7 @@ class Field:
         name: Its name.
         title: What people see.
         kind: ``text``, ``date``, ``number``, ``url``, ``long``, ``private`` (never filled in again by us), ``hidden``, ``choice``, ``many`` (choices to tick; their values with spaces between), or what is offered
-            with its name to choose from: ``unit``, ``matter``, ``process``, ``window``, ``slot`` (:data:`serving.web.desk.common.OFFERED`).
+            with its name to choose from: ``unit``, ``account``, ``matter``, ``process``, ``window``, ``slot`` (:data:`serving.web.desk.common.OFFERED`).
         choices: Value → title.
         is_needed: It must be filled in.
         most: Characters at most.
