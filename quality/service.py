@@ -71,7 +71,7 @@ class CheckResult:
 def check(
     masked: Path, run_id: str, rules: Path | None = None, progress: Progress | None = None, *, as_of: datetime | None = None,
     zone: str = "Asia/Shanghai", limits: Limits | None = None, left: Mapping[str, pa.Table] | None = None, previous: Path | None = None,
-    calendar: WorkCalendar | None = None, docs: Path | None = None,
+    calendar: WorkCalendar | None = None, docs: Path | None = None, recount: bool = True,
 ) -> list[CheckResult]:  # fmt: skip
     """Evaluates the rules over what changed in the marts, keeps the ledger in them, and has Great Expectations count again.
 
@@ -88,6 +88,7 @@ def check(
         previous: Published snapshot: from it the ledger is taken when the marts have none, and rows are seen as they were.
         calendar: The city's working days; the official ones when None.
         docs: Folder for the Data Docs, made anew; none are built when None.
+        recount: Great Expectations counts what was found, and writes the Data Docs.
 
     Returns:
         One result a rule, then one a mart of cases for its partitions.
@@ -108,6 +109,10 @@ def check(
         expectations = expectations_of(suite, outcome.evaluated, outcome.failed)
         expected = expected_counts(connection, expectations)
         results = _results(connection, run_id, suite, outcome)
+    if not recount:
+        progress.advance(STAGE, len(suite))
+        progress.finish(STAGE, _passed(results))
+        return results
     found: dict[str, int] = {}
     for name, unexpected in unexpected_rows(masked, expectations, zone, docs, run_id):
         found[name] = unexpected
@@ -118,7 +123,7 @@ def check(
         with _opened(masked, zone, limits) as connection:
             forget_state(connection)
         raise
-    progress.finish(STAGE, f"{sum(result.passed for result in results)}/{len(results)} 项通过")
+    progress.finish(STAGE, _passed(results))
     return results
 
 
@@ -187,6 +192,10 @@ def _results(connection: duckdb.DuckDBPyConnection, run_id: str, rules: Sequence
             )  # fmt: skip
         )
     return results + [_of_partitions(run_id, check) for check in outcome.partitions]
+
+
+def _passed(results: Sequence[CheckResult]) -> str:
+    return f"{sum(result.passed for result in results)}/{len(results)} 项通过"
 
 
 def _of_partitions(run_id: str, check: PartitionCheck) -> CheckResult:

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     password_history: int = Field(5, ge=0, description="Local log-in provider: earlier passwords that may not come back.")
     quality_rule_seconds: float = Field(120, gt=0, description="Seconds after which a quality rule is stopped and reported as not evaluated; the others go on.")
     quality_listed: int = Field(100_000, ge=1, description="Violations of one quality rule that the ledger lists; of more it lists an even sample of at most as many and counts the rest.")
+    quality_recount: bool = Field(True, description="Great Expectations counts in each run what the quality rules found; without it there are no pages of it either.")
     quality_docs: bool = Field(True, description="Pages of Great Expectations (Data Docs) are written beside the report of each run.")
     forecast: bool = Field(True, description="Each run forecasts which open cases will probably be late.")
     quality_profile: bool = Field(True, description="Each run profiles the columns of the marts, compares them with last month and looks for suspicious records.")

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - names come from the catalogue or are made here
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -239,7 +239,7 @@ class Checking:
         done = self._by_rows | grown | lost | failed.keys()
         return [p for p in rest if p.rule.id not in done]
 
-    def _forget(self, rules: Iterable[str]) -> None:
+    def _forget(self, rules: Collection[str]) -> None:
         """Takes back what was found for rules."""
         for found in ("found_count", "found_violation"):
             self._connection.execute(f"DELETE FROM {found} WHERE list_contains($rules, rule_id)", {"rules": sorted(rules)})
@@ -309,7 +309,7 @@ class Checking:
             totals = self._totals(elsewhere)
             # fewer violations than before: a larger share of them is to be listed, also where nothing changed
             if grown := [p for p in rules if 2 ** sample_bits(totals.get(p.rule.id, 0), self._limits.listed) < before[p.rule.id][3]]:
-                self._forget(p.rule.id for p in grown)
+                self._forget([p.rule.id for p in grown])
                 self._evaluate_whole(grown)
 
     def _count(self, table: str, partitions: set[Partition] | None) -> int:

@@ -80,8 +80,9 @@ def note_rows(connection: duckdb.DuckDBPyConnection, differing: Mapping[str, Seq
             return None
         for table in CASE_TABLES:
             for name, place in _PLACES:
-                query = f"SELECT t.* FROM {place}.{table} AS t SEMI JOIN case_in_hand AS c ON {_SAME.format('c', 't')}"
-                connection.execute(f"CREATE OR REPLACE TEMP TABLE {name.format(table=table)} AS {query}")
+                found = f"SELECT t.rowid FROM {place}.{table} AS t SEMI JOIN case_in_hand AS c ON {_SAME.format('c', 't')}"
+                # by row number: the other columns are then read for these rows only
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE {name.format(table=table)} AS FROM {place}.{table} WHERE rowid IN ({found})")
         _note_records(connection)
         for table in CASE_TABLES:
             if "case_number" not in TABLES[table].key:  # rows of several cases may have one key, and are one violation

@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from models.domain.calendar import work_calendar
+from models.domain.errors import YiwangError
+from quality import service
 from quality.catalogue.model import Rule
 from quality.engine.evaluation import Limits
 from quality.ledger.checking import Checking, Outcome
@@ -140,6 +142,34 @@ def test_ten_million_violations_of_one_rule(marts: duckdb.DuckDBPyConnection) ->
     [(status, checked, failed, listed)] = of(marts, "many")
     assert not outcome.failed and (status, checked, failed) == ("evaluated", 10**7, 10**7) and 50_000 < listed <= 100_000 * 1.1
     assert marts.execute("SELECT sampled FROM marts.quality_rule").fetchall() == [(128,)]
+
+
+@pytest.mark.parametrize("run", ["run-1", "run-2"])
+def test_a_recount_that_fails_leaves_no_violation_twice(marts: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str) -> None:
+    """The ledger is written before Great Expectations counts: the same run again, or the next, finds each violation as it is."""
+    path = tmp_path / "masked.duckdb"
+    marts.execute("UPDATE marts.fct_case SET channel_code = '8' WHERE hash(case_number) % 3 = 0")
+    marts.execute("UPDATE marts.fct_case_event SET activity_code = 'odd' WHERE hash(case_number) % 3 = 1")
+    marts.close()
+
+    def broken(*_: object) -> Iterator[tuple[str, int]]:
+        raise YiwangError("YW-QUALITY-002", detail="on purpose")
+
+    def found() -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return connection.execute("SELECT rule_id, source, record_key, count(*), min(first_seen_run), bool_or(healed_at IS NOT NULL) FROM marts.quality_violation GROUP BY ALL ORDER BY ALL").fetchall()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("quality.service.unexpected_rows", broken)
+        with pytest.raises(YiwangError) as raised:
+            service.check(path, "run-1", left={})
+    assert raised.value.code == "YW-QUALITY-002"
+    first = found()
+    assert {row[3:] for row in first} == {(1, "run-1", False)} and {"case_channel_code", "event_activity_code"} <= {row[0] for row in first}
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE marts.fct_case SET _run_seq = _run_seq + 1 WHERE hash(case_number) % 50 = 0")  # a part of them is evaluated again
+    service.check(path, run, left={}, recount=False)
+    assert found() == first
 
 
 def test_a_rule_that_is_gone_closes_its_violations(marts: duckdb.DuckDBPyConnection) -> None:

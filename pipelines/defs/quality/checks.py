@@ -39,6 +39,7 @@ def quality(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[P
         limits=Limits(settings.quality_rule_seconds, settings.memory_limit, settings.quality_listed),
         left=left_since(settings, checked_run(settings.marts), run), previous=previous, calendar=city_calendar(settings),
         docs=settings.home / "reports" / "checks" / run.run_id if settings.quality_docs else None,
+        recount=settings.quality_recount,
     )  # fmt: skip
     write_results(settings.marts, results)
     for result in results:
