@@ -1,7 +1,6 @@
 """Is the server alive, and can its parts be used: for those who watch it, without log-in."""
 
 import anyio.to_thread
-import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
@@ -33,7 +32,8 @@ async def health() -> Health:
 @router.get("/ready", summary="能否办理业务", responses={503: {"description": "业务数据库暂不可用"}})
 async def ready(request: Request) -> Ready:
     """业务数据库可用时返回 ok；已发布的数据是否可用在 parts 中说明，没有它不影响办理业务。"""
-    await anyio.to_thread.run_sync(_ask_store, request.app.state.operations)
+    operations: Operations = request.app.state.operations
+    await anyio.to_thread.run_sync(operations.answer)
     try:
         await anyio.to_thread.run_sync(_ask_data, request.app.state.answers)
     except YiwangError as error:
@@ -46,11 +46,6 @@ async def ready_with_data(request: Request) -> Health:
     """能读取一版已发布的数据时返回 ok；供只用数据接口的负载均衡使用。"""
     await anyio.to_thread.run_sync(_ask_data, request.app.state.answers)
     return Health(status="ok")
-
-
-def _ask_store(operations: Operations) -> None:
-    with operations.database.read() as session:
-        session.execute(sa.text("SELECT 1"))
 
 
 def _ask_data(answers: Answers) -> None:

@@ -30,6 +30,12 @@ def names(session: Session) -> dict[str, str]:
     return {row.process: row.body["title"] for row in rows}
 
 
+def numbers(session: Session, process: str) -> list[int]:
+    """The versions of a process, the newest first; one query."""
+    query = sa.select(ProcessVersion.number).where(ProcessVersion.process == process)
+    return list(session.scalars(query.order_by(ProcessVersion.number.desc())))
+
+
 def get(session: Session, process: str, number: int) -> ProcessVersion:
     """One version.
 

@@ -93,6 +93,16 @@ def of_case(session: Session, access: Access, case_id: UUID) -> Feedback | None:
     return session.scalars(query.limit(1)).one_or_none()
 
 
+def second_readings(session: Session, feedback_id: UUID) -> Sequence[Feedback]:
+    """Second readings 追评 of a review; one query by index."""
+    return session.scalars(sa.select(Feedback).where(Feedback.follows_id == feedback_id).order_by(Feedback.id)).all()
+
+
+def numbers_of(session: Session, case_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Case → its number; one query."""
+    return {row.id: row.case_number for row in session.execute(sa.select(CaseFile.id, CaseFile.case_number).where(CaseFile.id.in_(case_ids)))}
+
+
 def listed(session: Session, access: Access, paging: Paging, *, kind: Literal["review", "complaint"]) -> Page[Feedback]:
     """Feedback in reach, the newest first; one query. What another review of the same step stands before is left out."""
     return page(session, _query(access, Wanted(kind), date.min), [Feedback.id], paging, is_descending=True)

@@ -21,7 +21,7 @@ from models.core.feedback.reading import BAD, get, listed, text_of
 from models.core.handling.reach import in_reach
 from models.core.policy.service import Access
 from models.core.work.service import Actor, Work, work
-from models.domain.codes import code_tables
+from models.domain.codes import code_tables, label
 from models.domain.errors import YiwangError
 from models.domain.identifiers import mask_text
 from models.domain.settings import Settings
@@ -29,7 +29,7 @@ from models.store.operational.database import Database
 from models.store.operational.tables import CaseEvent, CaseFile, Feedback, MatterVersion, ReviewCode, Unit, Visit
 
 __all__ = [
-    "REVIEWABLE", "NewReview", "appeal", "complain", "get", "hand_out_code", "listed", "reached_case", "review", "review_again", "review_by_code", "settle_appeal",
+    "REVIEWABLE", "NewReview", "appeal", "case_numbered", "complain", "get", "hand_out_code", "listed", "newest_step", "reached_case", "review", "review_again", "review_by_code", "settle_appeal",
     "settle_appeals", "settle_reviews", "text_of", "visit", "withdraw",
 ]  # fmt: skip
 
@@ -368,6 +368,30 @@ def reached_case(now: Work, access: Access, case_id: UUID) -> CaseFile:
     found = now.session.scalars(query).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
+    return found
+
+
+def case_numbered(now: Work, access: Access, case_number: str) -> CaseFile:
+    """A case in reach, by its number.
+
+    Raises:
+        YiwangError: YW-STORE-011 where there is none.
+    """
+    case_id = now.session.scalar(sa.select(CaseFile.id).where(CaseFile.case_number == case_number))
+    if case_id is None:
+        raise YiwangError("YW-STORE-011", what="办件", key=case_number)
+    return reached_case(now, access, case_id)
+
+
+def newest_step(session: Session, case_id: UUID, activity: str) -> int:
+    """The newest event of a case with an activity that can be reviewed.
+
+    Raises:
+        YiwangError: YW-FEEDBACK-001 where there is none.
+    """
+    last = sa.select(sa.func.max(CaseEvent.sequence)).where(CaseEvent.case_id == case_id, CaseEvent.activity == activity)
+    if activity not in REVIEWABLE or (found := session.scalar(last)) is None:
+        raise YiwangError("YW-FEEDBACK-001", detail=f"办件还没有“{label('L.activity', activity)}”这个环节")
     return found
 
 

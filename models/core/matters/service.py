@@ -130,9 +130,9 @@ def names(session: Session, day: date, units: Collection[str] = (), limit: int =
     return {code: name for code, name in session.execute(query.order_by(MatterVersion.code).limit(limit))}
 
 
-def versions(session: Session, code: str, paging: Paging) -> Page[MatterVersion]:
-    """All versions of a matter, the first one first."""
-    return page(session, sa.select(MatterVersion).where(MatterVersion.code == code), [MatterVersion.number], paging)
+def versions(session: Session, code: str, paging: Paging, *, is_newest_first: bool = False) -> Page[MatterVersion]:
+    """All versions of a matter, the first one first unless told otherwise."""
+    return page(session, sa.select(MatterVersion).where(MatterVersion.code == code), [MatterVersion.number], paging, is_descending=is_newest_first)
 
 
 def newest_process(session: Session, code: str) -> Process:

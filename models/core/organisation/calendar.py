@@ -72,6 +72,12 @@ def listed(session: Session, paging: Paging) -> Page[CalendarDay]:
     return page(session, sa.select(CalendarDay), [CalendarDay.day, CalendarDay.number], paging)
 
 
+def decided_in(session: Session, year: int) -> dict[date, CalendarDay]:
+    """Day of a year → the decision that holds for it; one query."""
+    rows = session.scalars(sa.select(CalendarDay).where(CalendarDay.day.between(date(year, 1, 1), date(year, 12, 31))).order_by(CalendarDay.number))
+    return {row.day: row for row in rows}
+
+
 def calendar(session: Session) -> WorkCalendar:
     """The calendar that holds now; one small query, built anew only when a decision came."""
     rows = session.execute(sa.select(CalendarDay.day, CalendarDay.is_working).order_by(CalendarDay.day, CalendarDay.number)).all()

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from models.core.organisation.calendar import calendar
+from models.core.organisation.calendar import calendar, decided_in
 from models.domain.errors import YiwangError
 from models.store.operational.tables import CalendarDay
 from serving.web.desk.common import Visit, at_the_desk, visit
@@ -68,8 +67,7 @@ def calendar_router(templates: Templates) -> APIRouter:
 
 def _page(here: Visit, year: int, chosen: date | None) -> Response:
     def load(session: Any) -> tuple[Any, dict[date, CalendarDay]]:
-        rows = session.scalars(sa.select(CalendarDay).where(CalendarDay.day.between(date(year, 1, 1), date(year, 12, 31))).order_by(CalendarDay.number))
-        return calendar(session), {row.day: row for row in rows}
+        return calendar(session), decided_in(session, year)
 
     if not 1 <= year <= 9998:
         raise YiwangError("YW-SERVE-006", what="这一年")

@@ -3,8 +3,6 @@
 from typing import Any, cast
 from uuid import UUID
 
-import sqlalchemy as sa
-
 from models.core.feedback import reading
 from models.core.feedback import service as feedback
 from models.core.feedback.reading import State, Wanted, followed, shows_case, shows_party
@@ -12,9 +10,8 @@ from models.core.parties import rights
 from models.core.policy.service import policy
 from models.core.work.service import Work
 from models.domain.codes import code_tables, label
-from models.domain.errors import YiwangError
 from models.store.operational.paging import Page, Paging
-from models.store.operational.tables import CaseEvent, CaseFile, Feedback
+from models.store.operational.tables import CaseFile
 from serving.web.desk.common import Visit
 from serving.web.desk.keeping.types import (
     PARTY,
@@ -73,31 +70,25 @@ def _text(here: Visit, seen: Any) -> str | None:
     return said if said is None or len(said) <= 60 else f"{said[:60]}…"
 
 
-def _internal(here: Visit, session: Any, case_id: UUID | None) -> Link | None:
-    """To the internal case that deals with it, for who may see it."""
-    if case_id is None or not here.principal.may("case:read"):
-        return None
-    return Link(session.scalar(sa.select(CaseFile.case_number).where(CaseFile.id == case_id)), f"/desk/cases/{case_id}")
-
-
 def _look(here: Visit, session: Any, key: str) -> Seen:
     crypto, row = here.operations.crypto, reading.get(session, here.access, UUID(key))
     found = reading.follow_ups(session, [row], here.today).get(row.id)
     knows, knows_case = shows_party(here.access, row), shows_case(here.access, row)
     party = rights.shown(session, crypto, row.party_id) if knows else None
     case = (Link(row.case_number, f"/desk/cases/{row.case_id}") if here.principal.may("case:read") else row.case_number) if knows_case and row.case_number else None
+    dealing = reading.numbers_of(session, [each for each in (row.follow_up_id, row.appeal_id) if each]) if here.principal.may("case:read") else {}
+    follow_up, appeal = (Link(dealing[each], f"/desk/cases/{each}") if each in dealing else None for each in (row.follow_up_id, row.appeal_id))
     of_review = [
         ("满意度", LEVELS.get(row.level or 0)), ("默认评价", "是" if row.is_default else "否"), ("渠道", label("L.review_channel", row.channel_code) if row.channel_code else None),
-        ("申诉", _internal(here, session, row.appeal_id)), ("不计入", row.excluded_reason),
+        ("申诉", appeal), ("不计入", row.excluded_reason),
     ]  # fmt: skip
     of_complaint = [("事项", matter("matter_code")(here, row)), ("来信编号", reading.letter_of(crypto, row)), ("答复", reading.answer_of(session, row))]
-    again = session.scalars(sa.select(Feedback).where(Feedback.follows_id == row.id)).all()
     return Seen("评价" if row.kind == "review" else "投诉", [
         ("机构", unit("unit_code")(here, row)), ("时间", row.given_at), ("内容", reading.text_of(crypto, row)), ("评语" if row.kind == "review" else "类别", row.tags),
         ("提出人", f"{party.name}（{party.number}）" if party else "匿名" if knows and row.party_id is None else "（不显示）" if not knows else None),
         ("办件", case or ("（不显示）" if row.case_number else None)), *(of_review if row.kind == "review" else of_complaint),
-        ("整改" if row.kind == "review" else "办理", _standing(here, reading.Seen(row, found))), ("整改件" if row.kind == "review" else "投诉件", _internal(here, session, row.follow_up_id)),
-        ("追评", [f"{LEVELS.get(each.level or 0)}：{reading.text_of(crypto, each) or '（没有文字）'}" for each in again]),
+        ("整改" if row.kind == "review" else "办理", _standing(here, reading.Seen(row, found))), ("整改件" if row.kind == "review" else "投诉件", follow_up),
+        ("追评", [f"{LEVELS.get(each.level or 0)}：{reading.text_of(crypto, each) or '（没有文字）'}" for each in reading.second_readings(session, row.id)]),
         ("回访", [f"{each.visited_at.astimezone(here.operations.settings.tzinfo):%Y-%m-%d}：{_SATISFIED[each.is_satisfied]}" + (f"，{reading.note_of(crypto, each)}" if knows and each.note else "")
                  for each in reading.visits_of(session, row.id)]),
     ], row)  # fmt: skip
@@ -105,11 +96,7 @@ def _look(here: Visit, session: Any, key: str) -> Seen:
 
 def _case_of(here: Visit, now: Work, values: Values, permission: str) -> CaseFile:
     """The case in reach that has the number."""
-    access = policy().access(here.principal, permission)
-    case_id = now.session.scalar(sa.select(CaseFile.id).where(CaseFile.case_number == values["case_number"]))
-    if case_id is None:
-        raise YiwangError("YW-STORE-011", what="办件", key=values["case_number"])
-    return feedback.reached_case(now, access, case_id)
+    return feedback.case_numbered(now, policy().access(here.principal, permission), values["case_number"])
 
 
 def _complain(here: Visit, now: Work, v: Values) -> Told:
@@ -126,10 +113,7 @@ def _complain(here: Visit, now: Work, v: Values) -> Told:
 
 def _code(here: Visit, now: Work, v: Values) -> str:
     case = _case_of(here, now, v, "case:act")
-    last = sa.select(sa.func.max(CaseEvent.sequence)).where(CaseEvent.case_id == case.id, CaseEvent.activity == v["step"])
-    if (sequence := now.session.scalar(last)) is None:
-        raise YiwangError("YW-FEEDBACK-001", detail=f"办件还没有“{STEPS.get(v['step'], v['step'])}”这个环节")
-    return feedback.hand_out_code(now, case.id, sequence)
+    return feedback.hand_out_code(now, case.id, feedback.newest_step(now.session, case.id, v["step"]))
 
 
 def _coded(here: Visit, now: Work, v: Values) -> None:

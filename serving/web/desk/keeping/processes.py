@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 import yaml
 
 from models.core.cases import versions
@@ -17,7 +16,8 @@ from models.core.work.service import Work
 from models.domain.clock import Limits
 from models.domain.codes import code_tables, label
 from models.domain.errors import YiwangError
-from models.store.operational.tables import MatterVersion, ProcessVersion
+from models.store.operational.paging import MOST_LIMIT, Paging
+from models.store.operational.tables import MatterVersion
 from serving.web.desk.common import Visit
 from serving.web.desk.keeping.types import (
     UNIT,
@@ -99,7 +99,7 @@ def _filled(row: MatterVersion) -> Values:
 
 
 def _matter(here: Visit, session: Any, key: str) -> Seen:
-    all_versions = session.scalars(sa.select(MatterVersion).where(MatterVersion.code == key).order_by(MatterVersion.number.desc()).limit(100)).all()
+    all_versions = matters.versions(session, key, Paging(MOST_LIMIT), is_newest_first=True).items
     if not all_versions:
         raise YiwangError("YW-STORE-011", what="事项", key=key)
     newest = all_versions[0]
@@ -130,8 +130,8 @@ def _json(value: Any) -> str:
 
 
 def _process_link(session: Any, code: str) -> Link | str:
-    newest = session.scalar(sa.select(sa.func.max(ProcessVersion.number)).where(ProcessVersion.process == code))
-    return Link(versions.names(session).get(code, code), f"/desk/keep/processes/{code}/{newest}") if newest else code
+    numbers = versions.numbers(session, code)
+    return Link(versions.names(session).get(code, code), f"/desk/keep/processes/{code}/{numbers[0]}") if numbers else code
 
 
 def _process(here: Visit, session: Any, key: str) -> Seen:
@@ -139,7 +139,6 @@ def _process(here: Visit, session: Any, key: str) -> Seen:
     row = versions.get(session, code, int(number))
     body = Process.model_validate(row.body)
     titles, steps = roles(), {step.step: step.title for step in body.steps}
-    others = session.scalars(sa.select(ProcessVersion.number).where(ProcessVersion.process == code).order_by(ProcessVersion.number.desc()))
     rules, actions = body.rules, body.actions
 
     def told(action: Any) -> str:
@@ -149,7 +148,7 @@ def _process(here: Visit, session: Any, key: str) -> Seen:
 
     return Seen(f"{body.title} 第 {row.number} 版", [
         ("代码", row.process), ("种类", KINDS.get(row.kind, row.kind)), ("发布", row.published_at),
-        ("全部版本", [Link(f"第 {each} 版", f"/desk/keep/processes/{code}/{each}") for each in others]),
+        ("全部版本", [Link(f"第 {each} 版", f"/desk/keep/processes/{code}/{each}") for each in versions.numbers(session, code)]),
         ("图", picture(body, titles)),
         *((f"环节：{step.title}", [f"由{titles.get(step.role, step.role)}办理" + (f"，限 {step.within.length} 个{label('L.limit_unit', step.within.unit)}" if step.within else "")
                                   + (f"，待{'、'.join(steps[each] for each in step.needs)}都办完后开始" if step.needs else ""), *(told(action) for action in actions if action.at == step.step)])
