@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.capability.methods import aggregation, imputation, normalisation, shrinkage, treatment, weighting
-from models.capability.methods.arrays import Array, Mask, divided, places
-from models.capability.systems.model import Indicator, Node, System
+from models.capability.methods.arrays import Array, Mask, divided, places, rounded
+from models.capability.systems.model import Indicator, Node, System, leaves
 from models.domain.errors import YiwangError
 
 REASONS = (None, "no_denominator", "below_minimum", "no_value", "no_variation")
@@ -141,7 +141,7 @@ def evaluate(system: System, figures: Figures, decimals: int | None = None) -> E
     treated, treatment_ = _treated(system, judged)
     normalised = _normalised(system, treated)
     if decimals is not None:
-        normalised = normalised.round(decimals)
+        normalised = rounded(normalised, decimals)
     nodes, weights = aggregate(system, normalised, decimals)
     treated, normalised = treated.reshape(whole), normalised.reshape(whole)
     nodes = {code: points.reshape(whole[:2]) for code, points in nodes.items()}
@@ -185,15 +185,17 @@ def aggregate(system: System, points: Array, decimals: int | None = None) -> tup
             found[node.code] = aggregation.topsis(held, weight)
         else:
             _check_positive(node, held)
+            if node.weighting == "leaves":  # in the order of codes: how indicators are grouped must not show in the last digit
+                below = sorted(leaves(node), key=lambda leaf: leaf.code)
+                each = np.array([leaf.weight for leaf in below], dtype=np.float64)
+                found[node.code], counted = aggregation.summed_mean(points[..., [place[leaf.code] for leaf in below]], each, node.aggregation)
+                return counted
             found[node.code] = aggregation.weighted_mean(held, weight, node.aggregation)
-        if decimals is not None:
-            found[node.code] = found[node.code].round(decimals)
-        if node.weighting != "leaves":
-            return np.ones(())
-        total: Array = np.where(np.isnan(held), 0.0, weight).sum(axis=-1)
-        return total
+        return np.ones(())
 
     of(system)
+    if decimals is not None:  # at the end: grouping indicators must not change what they sum to
+        found = {code: rounded(scores, decimals) for code, scores in found.items()}
     return found, weights
 
 

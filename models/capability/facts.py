@@ -105,7 +105,7 @@ def rows(evaluation: Evaluation) -> Scores:
     rank = evaluation.rank[period, unit]
     few = pc.if_else(pa.array(rank > 0), nothing, pa.scalar(TOO_FEW_SCORED))
     totals = {
-        "score": _column(score.round(6)),
+        "score": _column(score),
         "rank": pa.array(rank, pa.int32(), mask=rank == 0),
         "indicators_scored": pa.array(scored, pa.int32()),
         "indicators_total": pa.array(np.full(len(period), len(leaves)), pa.int32()),

@@ -55,6 +55,25 @@ def weighted_mean(points: Array, weights: Array, kind: str) -> Array:
     return backward(divided(total, _dot((~missing).astype(np.float64), weights)), kind)
 
 
+def summed_mean(points: Array, weights: Array, kind: str) -> tuple[Array, Array]:
+    """The same mean, summed one child after the other: figures do not depend on a machine's way of multiplying matrices.
+
+    Args:
+        points: As for :func:`weighted_mean`.
+        weights: Shape (children,).
+        kind: A key of :data:`MEANS`.
+
+    Returns:
+        Points and the weights of the children that have any, together; both (…, units).
+    """
+    total, counted = np.zeros(points.shape[:-1]), np.zeros(points.shape[:-1])
+    for number, weight in enumerate(weights):
+        known = ~np.isnan(points[..., number])
+        total += np.where(known, forward(points[..., number], kind) * weight, 0.0)
+        counted += np.where(known, weight, 0.0)
+    return backward(divided(total, counted), kind), counted
+
+
 def topsis(points: Array, weights: Array) -> Array:
     """Closeness to the best that any unit reaches in each child and distance from the worst, in points of 100.
 

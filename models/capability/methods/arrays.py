@@ -1,6 +1,8 @@
 """What the methods share: sums that skip missing values, places of the best."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -37,6 +39,12 @@ def divided(numerator: Array, denominator: Array) -> Array:
     shape = np.broadcast_shapes(numerator.shape, denominator.shape)
     found: Array = np.divide(numerator, denominator, out=np.full(shape, np.nan), where=np.broadcast_to(denominator > 0, shape))
     return found
+
+
+def rounded(values: Array, decimals: int) -> Array:
+    """Decimals as Arrow rounds them: its last bit may differ from NumPy's, and figures were published that way."""
+    found: Array = pc.round(pa.array(np.ascontiguousarray(values).ravel()), decimals).to_numpy()
+    return found.reshape(values.shape)
 
 
 def places(scores: Array) -> NDArray[np.int32]:
