@@ -405,6 +405,18 @@ def test_who_stands_at_the_window_is_booked_heard_and_found(town: City) -> None:
     found = send(town, "/desk/cases", clerk, {"id_type_code": "111", "number": IDS[0], "phone": ""}).headers["location"]
     page = open_page(town, found, clerk)
     assert mine in page and other not in page and IDS[0] not in found and "看全部" in page
+    number = town.get(f"/api/v1/cases/{mine}", clerk).json()["case_number"]
+    early = send(town, "/desk/keep/opinions/code", clerk, {"key": "r0" * 8, "case_number": number, "step": "accepted"})
+    assert early.status_code == 409 and "还没有“受理”这个环节" in early.text
+    assert [town.act(mine, clerk, action).status_code for action in ("pass", "accept")] == [200, 200]
+    [code] = re.findall(r"<code>([^<]+)</code>", send(town, "/desk/keep/opinions/code", clerk, {"key": "r1" * 8, "case_number": number, "step": "accepted"}).text)
+    review = {"key": "r2" * 8, "code": code, "level": "4", "channel_code": "tablet", "text": "等了两小时"}
+    assert send(town, "/desk/keep/opinions/coded", clerk, review).status_code == 303
+    used = send(town, "/desk/keep/opinions/coded", clerk, review | {"key": "r3" * 8})
+    assert used.status_code == 409 and "已使用" in used.text and code not in used.text
+    [address] = re.findall(r'href="(/desk/keep/reviews/[0-9a-f-]{36})"', open_page(town, "/desk/keep/reviews?is_bad=1", town.keys["head"]))
+    page = open_page(town, address, town.keys["head"])
+    assert "等了两小时" in page and number not in page and re.search(r'href="/desk/cases/[0-9a-f-]{36}">ZG', page) and "申诉</button>" in page
     assert send(town, "/desk/cases", clerk, {"number": "", "phone": "13900000000"}).status_code == 422, "two have this phone"
     assert send(town, "/desk/cases", town.keys["head"], {"number": IDS[0]}).status_code == 403
     assert "没有找到办件" in open_page(town, "/desk/cases?received_to=2000-01-01", clerk)
