@@ -183,6 +183,8 @@ def _results(connection: duckdb.DuckDBPyConnection, run_id: str, rules: Sequence
     for rule in rules:
         failed, checked = counts.get(rule.id, (0, 0))
         message = _said(rule.title, failed, checked, rule.id in sampled)
+        if rule.id in outcome.mended:
+            message += "（台账此前与计数不符，已重查全部行）"
         if reason := outcome.failed.get(rule.id):
             message = f"{rule.title}：未检查（{reason}）"
         results.append(

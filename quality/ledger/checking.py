@@ -20,6 +20,7 @@ from quality.ledger import changes, merge
 from quality.ledger import rows as in_hand
 from quality.ledger.changes import Partition
 from quality.ledger.partitions import PartitionCheck, check_partitions, note_checks
+from quality.ledger.soundness import contradicted
 from quality.ledger.tables import KEPT, keep_answers, kept_answers, open_ledger, stamp
 
 VERSION = "2"
@@ -37,12 +38,14 @@ class Outcome:
             most of whose rows were.
         failed: Rule that was not evaluated → why, in Chinese.
         partitions: What became of the expected partitions.
+        mended: Rules of which the ledger contradicted itself, as it was found; they were evaluated over all rows.
         rows: Rows of marts that were looked at.
     """
 
     evaluated: dict[str, set[Partition] | None] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     partitions: list[PartitionCheck] = field(default_factory=list)
+    mended: set[str] = field(default_factory=set)
     rows: int = 0
 
 
@@ -124,6 +127,7 @@ class Checking:
         for p in prepared:
             self._hold(p.rule.id, p.inputs, unchanged)
         before = self._before()
+        self._outcome.mended = contradicted(self._connection)
         ready = [p for p in prepared if p.rule.id not in self._outcome.failed]
         whole = [p for p in ready if self._is_whole(p, before.get(p.rule.id), changed)]
         names = {p.rule.id for p in whole}
@@ -189,7 +193,7 @@ class Checking:
         return " ".join(f"{name}={digests.get(name)}" for name in sorted(p.inputs))
 
     def _is_whole(self, p: _Prepared, before: tuple[str, str, str | None, int] | None, changed: Mapping[str, set[Partition]]) -> bool:
-        if before is None or before[:2] != (p.fingerprint, "evaluated"):
+        if before is None or before[:2] != (p.fingerprint, "evaluated") or p.rule.id in self._outcome.mended:
             return True
         if before[2] != self._inputs(p, self._digests):
             # where the answers say something else can be told if those of then are known
@@ -339,6 +343,7 @@ class Checking:
         merge.note_not_evaluated(connection, self._run_id, [r for r in self._rules if r.id in self._missing], "missing", self._missing)
         outcome.evaluated = evaluated
         outcome.failed |= self._missing
+        outcome.mended &= evaluated.keys()
         self._note_rules(prepared, sampled)
         connection.execute("DELETE FROM marts.quality_partition")
         connection.execute("INSERT INTO marts.quality_partition SELECT *, $run FROM now_partition ORDER BY ALL", {"run": self._run_id})

@@ -172,6 +172,45 @@ def test_a_recount_that_fails_leaves_no_violation_twice(marts: duckdb.DuckDBPyCo
     assert found() == first
 
 
+def _open(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    return connection.execute("SELECT rule_id, source, record_key, first_seen_run FROM marts.quality_violation WHERE healed_at IS NULL ORDER BY ALL").fetchall()
+
+
+@pytest.mark.parametrize("damage", [
+    "DELETE FROM marts.quality_violation WHERE rule_id = 'odd' AND hash(record_key) % 2 = 0",
+    "UPDATE marts.quality_violation SET healed_run = 'run-1', healed_at = first_seen_at WHERE rule_id = 'odd'",
+    "INSERT INTO marts.quality_violation FROM marts.quality_violation WHERE rule_id = 'odd' AND hash(record_key) % 2 = 0",
+    "INSERT INTO marts.quality_violation SELECT * REPLACE ('nobody' AS record_key) FROM marts.quality_violation WHERE rule_id = 'odd' LIMIT 1",
+    "DELETE FROM marts.quality_violation WHERE rule_id = 'odd'; UPDATE marts.quality_check SET rows_listed = 0 WHERE rule_id = 'odd'",
+    "UPDATE marts.quality_check SET rows_failed = 0 WHERE rule_id = 'odd'",
+    "DELETE FROM marts.quality_check WHERE rule_id = 'odd'",
+    "INSERT INTO marts.quality_check FROM marts.quality_check WHERE rule_id = 'odd'",
+    "DELETE FROM marts.mart_quality_department_day WHERE rule_id = 'odd' AND department_code = (SELECT min(department_code) FROM marts.mart_quality_department_day)",
+    "DROP TABLE marts.quality_violation",
+    "DROP TABLE marts.quality_check",
+])  # fmt: skip
+def test_a_ledger_that_contradicts_itself_is_made_right(marts: duckdb.DuckDBPyConnection, damage: str) -> None:
+    rules = rule("odd"), rule("fine", failing="channel_code = 'none'")
+    check(marts, *rules)
+    known, counted = _open(marts), of(marts, "odd")
+    by_department = marts.execute("FROM marts.mart_quality_department_day ORDER BY ALL").fetchall()
+    marts.execute(damage)
+    marts.execute("UPDATE marts.fct_case SET _run_seq = _run_seq + 1 WHERE case_number = (SELECT min(case_number) FROM marts.fct_case)")
+    outcome = check(marts, *rules, run="run-2")
+    assert "odd" in outcome.mended and outcome.evaluated["odd"] is None
+    assert [row[:3] for row in _open(marts)] == [row[:3] for row in known] and (of(marts, "odd")) == counted
+    assert marts.execute("FROM marts.mart_quality_department_day ORDER BY ALL").fetchall() == by_department
+    assert marts.execute("SELECT count(*), count(DISTINCT (rule_id, source, record_key)) FROM marts.quality_violation WHERE healed_at IS NULL").fetchall() == [(len(known),) * 2]
+    assert not check(marts, *rules, run="run-3").mended
+
+
+def test_rows_of_one_key_are_one_violation_and_no_contradiction(marts: duckdb.DuckDBPyConnection) -> None:
+    marts.execute("INSERT INTO marts.fct_case FROM marts.fct_case WHERE channel_code = '1' LIMIT 3")
+    check(marts, rule("odd"))
+    [(_, _, failed, listed)] = of(marts, "odd")
+    assert failed == listed + 3 and not check(marts, rule("odd"), run="run-2").mended
+
+
 def test_a_rule_that_is_gone_closes_its_violations(marts: duckdb.DuckDBPyConnection) -> None:
     check(marts, rule("fine"), rule("gone"))
     check(marts, rule("fine"), run="run-2")
