@@ -10,9 +10,8 @@ Python and the import of libraries, its peak that of the whole process. Measured
 - ``face``: the same and Great Expectations' own count of it, with Data Docs; its seconds include its start-up (3 to 4 s);
 - ``day``: what the added day costs after that;
 - ``sql``: one ``SELECT count(*) FILTER (…), …`` a mart, as a person would write it: counts of all rules, no records;
-- ``pandas``: Great Expectations on pandas, for the rules that it has expectations for (``required``, ``unique``, ``codes``,
-  ``format``, ``length``; the others are SQL), beside ``engine_same``, ours with these rules only. With ``--pandas-cases``
-  it gets the cases of that many numbers and is extrapolated linearly; the output says so.
+- ``pandas``: Great Expectations on pandas with the rules that are written for it (:mod:`bench.quality_pandas`), beside ``engine_same``,
+  ours with the same rules over the same marts. With ``--pandas-cases`` both get that many of the cases.
 
 Counts of all ways must agree, or the bench fails. Nothing here asserts a time.
 """
@@ -35,16 +34,20 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.processes import Usage, measure
+from bench.quality_pandas import MASKS, counts, is_declared
 from models.domain.calendar import work_calendar
 from models.domain.settings import Settings
 from pipelines.sample.service import write_sample
 from quality.catalogue.model import Rule
+from quality.engine.reading import CASE_TABLES
+from quality.ledger.rows import attach_former
+from quality.ledger.tables import KEPT
+from quality.ledger.tables import TABLES as LEDGER
 from quality.service import Limits, check, load_rules
 
 UNTIL = date(2026, 6, 28)
 """Last day of the city; a Monday, the busiest weekday, follows as the added day."""
 ZONE = "Asia/Shanghai"
-_LEDGER = ("quality_violation", "quality_check", "quality_rule", "quality_partition", "mart_quality_department_day", "mart_quality_rule_day")
 _KEY = "bench-digest-key-of-no-secret"
 
 
@@ -58,12 +61,15 @@ def prepare(home: Path, cases: int, say: Callable[[str], None]) -> None:
         write_sample(home, cases, until)
         measure([str(Path(sys.executable).with_name("yiwang")), "run"], environment, home / f"{name}.log")
         shutil.copyfile(home / "work" / "masked.duckdb", home / f"{name}.new")
+    shutil.copyfile(home / "before.new", home / "published.duckdb")
     with duckdb.connect(str(home / "after.new")) as connection:  # as the check of the added day finds it
         connection.execute(f"ATTACH '{home / 'before.new'}' AS earlier (READ_ONLY)")
-        for table in _LEDGER:
-            connection.execute(f"CREATE OR REPLACE TABLE marts.{table} AS FROM earlier.marts.{table}")
+        kept = "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'earlier' AND (schema_name = ? OR list_contains(?, table_name))"
+        for (table,) in connection.execute(kept, [KEPT, list(LEDGER)]).fetchall():
+            connection.execute(f"CREATE OR REPLACE TABLE {table} AS FROM earlier.{table}")
     with duckdb.connect(str(home / "before.new")) as connection:
-        for table in _LEDGER:
+        connection.execute(f"DROP SCHEMA {KEPT} CASCADE")
+        for table in LEDGER:
             connection.execute(f"DROP TABLE marts.{table}")
     for name in ("before", "after"):
         (home / f"{name}.new").rename(home / f"{name}.duckdb")
@@ -80,12 +86,13 @@ def engine(home: Path, file: str, only: Sequence[Rule] | None = None) -> dict[st
     marts, rules = _copy(home, file), load_rules() if only is None else list(only)
     left = left_since(settings, checked_run(marts), latest_run(settings)) if file == "after" else None
     with _opened(marts) as connection:
+        attach_former(connection, home / "published.duckdb" if file == "after" else None)
         as_of = connection.execute("SELECT max(as_of) FROM marts.fct_case").fetchall()[0][0]
         started = time.perf_counter()
         outcome = Checking(connection, f"bench-{file}", as_of, rules, Limits(), left, work_calendar()).run()
         seconds = time.perf_counter() - started
-        counts = dict(connection.execute("SELECT rule_id, sum(rows_failed)::BIGINT FROM marts.quality_check GROUP BY 1").fetchall())
-    return {"seconds": seconds, "rows": outcome.rows, "rules": len(rules), "failed": outcome.failed, "counts": {r.id: counts.get(r.id, 0) for r in rules}}
+        failed = dict(connection.execute("SELECT rule_id, sum(rows_failed)::BIGINT FROM marts.quality_check GROUP BY 1").fetchall())
+    return {"seconds": seconds, "rows": outcome.rows, "rules": len(rules), "failed": outcome.failed, "counts": {r.id: failed.get(r.id, 0) for r in rules}}
 
 
 def face(home: Path) -> dict[str, Any]:
@@ -99,67 +106,45 @@ def face(home: Path) -> dict[str, Any]:
 def plain(home: Path) -> dict[str, Any]:
     """One query a mart."""
     rules = load_rules()
-    counts: dict[str, int] = {}
+    found: dict[str, int] = {}
     with _opened(home / "before.duckdb", read_only=True) as connection:
         started = time.perf_counter()
         for table in dict.fromkeys(rule.table for rule in rules):
             own = [rule for rule in rules if rule.table == table]
             query = f"SELECT {', '.join(f'count(*) FILTER ({rule.condition})' for rule in own)} FROM marts.{table} AS t"
-            counts |= dict(zip([rule.id for rule in own], connection.execute(query).fetchall()[0], strict=True))
-        return {"seconds": time.perf_counter() - started, "counts": counts}
+            found |= dict(zip([rule.id for rule in own], connection.execute(query).fetchall()[0], strict=True))
+        return {"seconds": time.perf_counter() - started, "counts": found}
 
 
-def declared() -> list[Rule]:
-    """Rules that Great Expectations has expectations for on pandas."""
-    return [rule for rule in load_rules() if rule.failing is None and (rule.unique or len(rule.columns) == 1)]
+def written() -> list[Rule]:
+    """The rules that are written for Great Expectations on pandas."""
+    return [rule for rule in load_rules() if is_declared(rule) or rule.id in MASKS]
 
 
-def pandas(home: Path, cases: int | None) -> dict[str, Any]:
-    """Great Expectations on pandas: marts read into frames, one batch for each group of rows that rules look at."""
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+def pandas(home: Path) -> dict[str, Any]:
+    """Great Expectations on pandas, the reading of the marts included."""
+    import great_expectations as gx  # noqa: F401 - imported before the clock starts
 
-    rules, counts = declared(), {}
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    source = context.data_sources.add_pandas("frames")
-    groups: dict[tuple[str, str], list[Rule]] = {}
-    for rule in rules:
-        groups.setdefault((rule.table, rule.checked), []).append(rule)
-    rows = 0
-    with _opened(home / "before.duckdb", read_only=True) as connection:
+    with _opened(home / "part.duckdb", read_only=True) as connection:
         started = time.perf_counter()
-        for number, ((table, checked), own) in enumerate(groups.items()):
-            columns = ", ".join(sorted({column for rule in own for column in rule.columns}))
-            has_case = cases is not None and table.startswith("fct_")
-            part = f" AND t.case_number IN (SELECT case_number FROM marts.fct_case ORDER BY hash(case_number) LIMIT {cases})" if has_case else ""
-            frame = connection.execute(f"SELECT {columns} FROM marts.{table} AS t WHERE ({checked}){part}").df()
-            rows += len(frame)
-            batch = source.add_dataframe_asset(f"frame{number}").add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-            suite = gx.ExpectationSuite(name=f"suite{number}", expectations=[_on_pandas(gx.expectations, rule) for rule in own])
-            for found in batch.validate(suite, result_format="SUMMARY").results:
-                assert found.expectation_config is not None  # noqa: S101 - it has just been run
-                counts[found.expectation_config.meta["rule"]] = int(found.result.get("unexpected_count", 0))
-        return {"seconds": time.perf_counter() - started, "rows": rows, "counts": counts}
+        return {"counts": counts(connection, written()), "seconds": time.perf_counter() - started, "rules": len(written()), "rows": _rows(connection)}
 
 
-def _on_pandas(built_in: Any, rule: Rule) -> Any:
-    from models.domain.codes import code_tables
+def cut(home: Path, cases: int | None) -> None:
+    """Makes ``part.duckdb``: the marts with some of the cases and what belongs to them; all of them when None."""
+    part = home / "part.duckdb"
+    shutil.copyfile(home / "before.duckdb", part)
+    if cases is None:
+        return
+    with _opened(part) as connection:
+        connection.execute(f"CREATE TEMP TABLE kept AS SELECT source, case_number FROM marts.fct_case ORDER BY hash(case_number) LIMIT {cases}")
+        for table in CASE_TABLES:
+            connection.execute(f"DELETE FROM marts.{table} AS t WHERE NOT EXISTS (SELECT 1 FROM kept AS k WHERE k.source = t.source AND k.case_number = t.case_number)")
+        connection.execute("CHECKPOINT")
 
-    said: dict[str, Any] = {"meta": {"rule": rule.id}}
-    column = rule.columns[0]
-    if rule.unique:
-        if len(rule.columns) > 1:
-            return built_in.ExpectCompoundColumnsToBeUnique(column_list=list(rule.columns), **said)
-        return built_in.ExpectColumnValuesToBeUnique(column=column, **said)
-    if rule.required:
-        return built_in.ExpectColumnValuesToNotBeNull(column=column, **said)
-    if rule.codes:
-        return built_in.ExpectColumnValuesToBeInSet(column=column, value_set=sorted(code_tables()[rule.codes[column]]), **said)
-    if rule.format:
-        return built_in.ExpectColumnValuesToMatchRegex(column=column, regex=f"^(?:{rule.format[column]})$", **said)
-    assert rule.length is not None  # noqa: S101 - one of five
-    return built_in.ExpectColumnValueLengthsToBeBetween(column=column, min_value=rule.length[column][0], max_value=rule.length[column][1], **said)
+
+def _rows(connection: duckdb.DuckDBPyConnection) -> int:
+    return sum(connection.execute(f"SELECT count(*) FROM marts.{table}").fetchall()[0][0] for table in CASE_TABLES)
 
 
 def _copy(home: Path, name: str) -> Path:
@@ -174,9 +159,9 @@ def _opened(path: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-_STEPS: dict[str, Callable[[Path, int | None], dict[str, Any]]] = {
-    "engine": lambda home, _: engine(home, "before"), "face": lambda home, _: face(home), "day": lambda home, _: engine(home, "after"),
-    "sql": lambda home, _: plain(home), "engine_same": lambda home, _: engine(home, "before", declared()), "pandas": pandas,
+_STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "engine": lambda home: engine(home, "before"), "face": face, "day": lambda home: engine(home, "after"), "sql": plain,
+    "engine_same": lambda home: engine(home, "part", written()), "pandas": pandas,
 }  # fmt: skip
 
 
@@ -187,20 +172,22 @@ def run(home: Path, cases: int, pandas_cases: int | None, say: Callable[[str], N
         RuntimeError: A process failed, or two ways count differently.
     """
     prepare(home, cases, say)
+    cut(home, pandas_cases)
     found: dict[str, dict[str, Any]] = {}
     for name in _STEPS:
         say(f"测量 {name}")
-        command = [sys.executable, "-m", "bench.quality", "--step", name, "--home", str(home), *(["--pandas-cases", str(pandas_cases)] if pandas_cases else [])]
+        command = [sys.executable, "-m", "bench.quality", "--step", name, "--home", str(home)]
         usage: Usage = measure(command, {"GX_ANALYTICS_ENABLED": "false", "YIWANG_DIGEST_KEY": _KEY}, home / f"{name}.log")
         answer = json.loads(next(line for line in usage.output.splitlines() if line.startswith("{")))
+        if answer.get("failed"):
+            raise RuntimeError(f"{name} 有规则没有检查：{answer['failed']}")
         found[name] = answer | {"wall": usage.wall_seconds, "processor": usage.processor_seconds, "peak_gib": usage.peak_bytes / 2**30}
-    expected = found["sql"]["counts"]
-    for name in ("engine", "face", "engine_same") + (() if pandas_cases else ("pandas",)):
-        if wrong := {rule: (count, expected[rule]) for rule, count in found[name]["counts"].items() if rule in expected and count != expected[rule]}:
-            raise RuntimeError(f"{name} 与 SQL 的计数不同：{wrong}")
-    scale = cases / pandas_cases if pandas_cases else 1.0
+    for one, other in (("engine", "sql"), ("face", "sql"), ("pandas", "engine_same")):
+        expected = found[other]["counts"]
+        if wrong := {rule: (count, expected[rule]) for rule, count in found[one]["counts"].items() if rule in expected and count != expected[rule]}:
+            raise RuntimeError(f"{one} 与 {other} 的计数不同：{wrong}")
     ratios = {
-        "pandas / engine_same": found["pandas"]["seconds"] * scale / found["engine_same"]["seconds"],
+        "pandas / engine_same": found["pandas"]["seconds"] / found["engine_same"]["seconds"],
         "engine / sql": found["engine"]["seconds"] / found["sql"]["seconds"],
         "face / engine": found["face"]["seconds"] / found["engine"]["seconds"],
         "day / engine": found["day"]["seconds"] / found["engine"]["seconds"],
@@ -220,7 +207,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--step", choices=list(_STEPS))
     options = parser.parse_args(arguments)
     if options.step:
-        sys.stdout.write(json.dumps(_STEPS[options.step](options.home, options.pandas_cases)) + "\n")
+        sys.stdout.write(json.dumps(_STEPS[options.step](options.home)) + "\n")
         return 0
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="yiwang-bench-") as temporary:
@@ -238,7 +225,7 @@ def main(arguments: list[str]) -> int:
     shown.print(table)
     shown.print("　".join(f"{name} = {ratio:.3g}" for name, ratio in figures["ratios"].items()))
     if options.pandas_cases:
-        shown.print(f"pandas 只取 {options.pandas_cases:,} 件，按件数线性外推")
+        shown.print(f"pandas 和 engine_same 只取 {options.pandas_cases:,} 件")
     return 0
 
 
