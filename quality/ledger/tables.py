@@ -50,18 +50,18 @@ _REMEMBERED = ("quality_violation", "mart_quality_rule_day")
 
 
 def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = None) -> None:
-    """Makes the tables that are not there.
+    """Makes the tables that are not there, and anew those that lack a column: nobody but damage takes one out.
 
     Args:
         connection: The masked marts, open for writing.
         previous: An earlier state of the file, the published snapshot for example, from which the ledger is taken when
-            the file has none: marts that were damaged are built anew, and the ledger must not forget what it saw.
+            the file has none, or not whole: marts that were damaged are built anew, and the ledger must not forget what it saw.
     """
     connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
-    absent = set(TABLES) - _tables(connection)
     connection.begin()
+    absent = set(TABLES) - _whole(connection)
     for table in sorted(absent):
-        connection.execute(f"CREATE TABLE marts.{table} ({TABLES[table]})")
+        connection.execute(f"CREATE OR REPLACE TABLE marts.{table} ({TABLES[table]})")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {KEPT}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.answer (name VARCHAR NOT NULL, digest VARCHAR NOT NULL)")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.state (stamp VARCHAR NOT NULL)")
@@ -72,7 +72,7 @@ def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = N
 
 def is_there(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the file has a ledger."""
-    return set(TABLES) <= _tables(connection)
+    return set(TABLES) <= _whole(connection)
 
 
 def forget_state(connection: duckdb.DuckDBPyConnection) -> None:
@@ -104,9 +104,11 @@ def stamp(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"INSERT INTO {KEPT}.state SELECT uuid()::VARCHAR")
 
 
-def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    query = "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'marts'"
-    return {row[0] for row in connection.execute(query).fetchall()}
+def _whole(connection: duckdb.DuckDBPyConnection, database: str | None = None) -> set[str]:
+    """Tables of the ledger that a database, the one in use when None, has with all their columns."""
+    query = "SELECT table_name, list(column_name) FROM duckdb_columns() WHERE database_name = coalesce(?, current_database()) AND schema_name = 'marts' GROUP BY 1"
+    there = dict(connection.execute(query, [database]).fetchall())
+    return {table for table, columns in TABLES.items() if {column.split()[0] for column in columns.split(",")} <= set(there.get(table, ()))}
 
 
 def _carry(connection: duckdb.DuckDBPyConnection, previous: Path, wanted: set[str]) -> None:
@@ -115,7 +117,7 @@ def _carry(connection: duckdb.DuckDBPyConnection, previous: Path, wanted: set[st
     literal = "'" + str(previous).replace("'", "''") + "'"
     connection.execute(f"ATTACH {literal} AS previous (READ_ONLY)")
     try:
-        there = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'previous'").fetchall()}
+        there = _whole(connection, "previous")
         connection.begin()
         for table in sorted(wanted & there):
             connection.execute(f"INSERT INTO marts.{table} BY NAME FROM previous.marts.{table}")

@@ -15,7 +15,7 @@ from quality.catalogue.model import Rule
 from quality.engine.evaluation import Limits
 from quality.ledger.checking import Checking, Outcome
 from quality.ledger.partitions import check_partitions
-from quality.ledger.tables import open_ledger
+from quality.ledger.tables import is_there, open_ledger
 from tests.support.quality_marts import write_good_marts
 from tests.support.snapshots import AS_OF
 
@@ -174,6 +174,22 @@ def test_a_recount_that_fails_leaves_no_violation_twice(marts: duckdb.DuckDBPyCo
 
 def _open(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
     return connection.execute("SELECT rule_id, source, record_key, first_seen_run FROM marts.quality_violation WHERE healed_at IS NULL ORDER BY ALL").fetchall()
+
+
+def test_a_ledger_that_lost_a_column_is_taken_from_the_published_snapshot(marts: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    check(marts, rule("odd"))
+    known = _open(marts)
+    path, published = tmp_path / "masked.duckdb", tmp_path / "published.duckdb"
+    marts.close()
+    shutil.copyfile(path, published)
+    for previous, first_seen in ((published, "run-1"), (None, "run-3")):
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("SET TimeZone = 'Asia/Shanghai'; ALTER TABLE marts.quality_violation DROP healed_at; ALTER TABLE marts.quality_check DROP reason")
+            assert not is_there(connection)
+            open_ledger(connection, previous)
+            assert is_there(connection)
+            check(connection, rule("odd"), run="run-2" if previous else "run-3")
+            assert _open(connection) == [(*row[:3], first_seen) for row in known]
 
 
 @pytest.mark.parametrize("damage", [
