@@ -15,6 +15,9 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
+NO_END = "长期"
+"""What stands in place of a last day where there is none; without it a day that is not there is missing."""
+
 
 class Personal(StrEnum):
     """How a field that holds personal data leaves the working file.
@@ -41,6 +44,8 @@ class Column:
         personal: Kind of personal data, None for none.
         key: Part of the subject's natural key.
         description: One English sentence, with the unit where there is one.
+        no_end: Of a last day: the flag of the same contract that is true where the source says :data:`NO_END` in its place.
+            Where the source has no column for the flag, the sync tells it from that of the day.
     """
 
     title: str
@@ -49,6 +54,7 @@ class Column:
     personal: Personal | None = None
     key: bool = False
     description: str = ""
+    no_end: str | None = None
 
 
 class Contract(BaseModel):
@@ -295,7 +301,10 @@ class Certificate(Contract):
     issuer_code: Annotated[Text, Column("发证单位统一社会信用代码")] = None
     issued_on: Annotated[Day, Column("发证日期")] = None
     valid_from: Annotated[Day, Column("有效期起")] = None
-    valid_to: Annotated[Day, Column("有效期止", description="Last day of validity; null: long-term.")] = None
+    valid_to: Annotated[Day, Column("有效期止", no_end="is_long_term", description="Last day of validity; null where there is none or it is missing.")] = None
+    is_long_term: Annotated[
+        Flag, Column("是否长期有效", description="The source says 长期 in place of the last day; null in rows that were read before it was told apart.")
+    ] = None
     certificate_state_code: Annotated[Text, Column("证照状态", code_table="L.certificate_state")] = None
     case_number: Annotated[Text, Column("办件编号", item="8.1")] = None
     file_hash: Annotated[Text, Column("文件摘要")] = None

@@ -35,7 +35,7 @@ from pipelines.sources.store import literal
 if TYPE_CHECKING:
     from pipelines.sources.reading import Load, Reading
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Part of every fingerprint: raise it when the same source and settings would give other rows than before."""
 
 _TWICE = "有重复的键"

@@ -24,6 +24,7 @@ from pipelines.sources.typing_sql import LONG_TERM, as_text, cast, trimmed, type
 
 _TYPE_NAMES = {"TIMESTAMPTZ": "日期时间", "DATE": "日期", "INTEGER": "整数", "BOOLEAN": "是或否"}
 _LAST_DAYS = ("valid_to", "effective_to")
+_MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 _CODES = ("_code", "_codes", "_number", "_id")
 PACKAGE_COLUMNS = {
     "_file_id": "INTEGER",
@@ -101,12 +102,17 @@ def select(source: Source, available: Mapping[str, str], relation: str, faults: 
     """
     mapped = {field: spec for field, spec in origins(source, available).items() if not spec.column or spec.column in available}
     types = sql_columns(source.contract)
+    flags = {column.no_end: field for field, column in columns(source.contract).items() if column.no_end}
     # Three levels, so that each value is computed once: read (text or native), typed, then judged.
     read: dict[str, str] = {}
     typed_values: dict[str, str] = {}
     suspects: dict[str, str] = {}
     for field, target in types.items():
         spec = mapped.get(field)
+        if spec is None and field in flags:
+            read[field] = _says_no_end(mapped.get(flags[field]), available)
+            typed_values[field] = f"r.{name(field)}"
+            continue
         if spec is None:
             typed_values[field] = f"NULL::{target}"
             continue
@@ -156,7 +162,7 @@ def _read(source: Source, field: str, spec: FieldSpec, source_type: str, target:
     if target != "VARCHAR" and plain:
         if source_type == {"TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE"}.get(target, target) and target not in ("TIMESTAMPTZ", "DATE"):
             return column, None
-        if field in _LAST_DAYS and source_type in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):
+        if field in _LAST_DAYS and source_type in _MOMENTS:
             column = f"nullif({column}, 'infinity'::{source_type})"
         if direct := cast(f"r.{name(field)}", source_type, target):
             return column, direct
@@ -173,6 +179,18 @@ def _read(source: Source, field: str, spec: FieldSpec, source_type: str, target:
     if target == "VARCHAR":
         return value, None
     return value, typed(f"r.{name(field)}", target, spec.formats)
+
+
+def _says_no_end(day: FieldSpec | None, available: Mapping[str, str]) -> str:
+    """Whether the column of a last day says that there is none; false too where nothing fills the day."""
+    if day is None:
+        return "false"
+    column = name(day.column) if day.column else literal(day.constant)
+    source_type = available.get(day.column or "", "VARCHAR")
+    says = f"{trimmed(as_text(column, source_type))} IN {LONG_TERM!r}"
+    if source_type in _MOMENTS:
+        says = f"{column} = 'infinity'::{source_type}"
+    return f"coalesce({says}, false)"
 
 
 def _stored(source: Source) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from models.domain.contracts import SUBJECT_TITLES, SUBJECTS, Personal, columns, key_of, python_type
+from models.domain.contracts import NO_END, SUBJECT_TITLES, SUBJECTS, Personal, columns, key_of, python_type
 from models.domain.errors import YiwangError
 from quality.catalogue.subjects import TABLES, CheckedTable
 
@@ -15,6 +15,16 @@ _MASKED = "个人信息，只有脱敏值"
 _MASKED_NAME = "个人姓名只有脱敏值，企业名称为原文"
 _ABSENT = "集市不含该项"
 _ABSENT_PERSONAL = "个人信息，不进入集市"
+_ABSENT_FLAG = "由{title}写明“{no_end}”"
+_FILLED = {
+    ("matter", "department_code"): "来源未填代码的，取实施主体名称",
+    ("matter", "matter_state_code"): "来源未填的，视为在用",
+    ("case", "matter_name"): "来源未填的，取收件当日事项的名称",
+    ("case", "case_kind_code"): "来源未填的，取收件当日事项的办件类型",
+    ("case", "received_at"): "来源未填的，取申请时间",
+    ("review", "is_default"): "来源未填的，视为否",
+}
+"""Items in clear that the marts fill where the source left them empty, and with what."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,7 @@ class Item:
         title: Its Chinese name, and its heading in a workbook.
         item: Item of GB/T 39046-2020 (``"5.1"``), None for an extension.
         state: :data:`CLEAR`, :data:`MASKED` or :data:`ABSENT`.
-        why: Why it is masked or absent, in Chinese; empty for one in clear.
+        why: Why it is masked or absent, or with what it is filled where the source left it empty, in Chinese; else empty.
         sql: Expression over the mart's row ``t``; None for one that is absent.
     """
 
@@ -79,6 +89,8 @@ def table_of(subject: str) -> str:
 def subject_of(subject: str, mart: set[str]) -> Subject:
     """What is reported of a subject, from what its mart has.
 
+    Of what the platform works out beside what the source recorded (``recorded_x`` beside ``x``), the recorded goes out.
+
     Args:
         subject: Its name.
         mart: Names of the mart's columns.
@@ -88,11 +100,17 @@ def subject_of(subject: str, mart: set[str]) -> Subject:
     """
     table, contract = table_of(subject), SUBJECTS[subject]
     keys, items = key_of(contract), []
+    ends = {column.no_end: column for column in columns(contract).values() if column.no_end}
     for field, column in columns(contract).items():
-        if column.personal and f"{field}_masked" in mart:
+        recorded = f"recorded_{field}" if f"recorded_{field}" in mart else field
+        if field in ends:
+            state, why, sql = ABSENT, _ABSENT_FLAG.format(title=ends[field].title, no_end=NO_END), None
+        elif column.personal and f"{field}_masked" in mart:
             state, why, sql = MASKED, _MASKED_NAME if column.personal is Personal.NAME else _MASKED, f"t.{field}_masked"
         elif field in mart and not column.personal:
-            state, why, sql = CLEAR, "", _shown(f"t.{field}", python_type(contract.model_fields[field]))
+            state, why, sql = CLEAR, _FILLED.get((subject, field), ""), _shown(f"t.{recorded}", python_type(contract.model_fields[field]))
+            if column.no_end in mart:
+                sql = f"coalesce({sql}, CASE WHEN t.{column.no_end} THEN '{NO_END}' END)"
         else:
             state, why, sql = ABSENT, _ABSENT_PERSONAL if column.personal else _ABSENT, None
         items.append(Item(field, column.title, column.item, state, why, sql))

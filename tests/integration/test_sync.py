@@ -133,9 +133,24 @@ def test_a_parquet_file_written_from_the_contract_is_read_as_it_is(home: SyncHom
 
 def test_long_term_is_no_last_day(home: SyncHome) -> None:
     home.configure({"subject": "certificate", "location": "z.csv"})
-    home.csv("z.csv", ["certificate_id", "有效期止"], [["Z1", "长期"], ["Z2", "2030-01-01"]])
+    home.csv("z.csv", ["certificate_id", "有效期止"], [["Z1", " 长期"], ["Z2", "2030-01-01"], ["Z3", ""]])
     home.sync()
-    assert home.rows("SELECT certificate_id, valid_to FROM raw.certificate ORDER BY 1") == [("Z1", None), ("Z2", date(2030, 1, 1))]
+    assert home.rows("SELECT certificate_id, valid_to, is_long_term FROM raw.certificate ORDER BY 1") == [
+        ("Z1", None, True), ("Z2", date(2030, 1, 1), False), ("Z3", None, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "expected"), [
+    ("SELECT 'Z1' AS certificate_id, 'infinity'::DATE AS valid_to UNION ALL SELECT 'Z2', NULL UNION ALL SELECT 'Z3', DATE '2030-01-01'",
+     [(None, True), (None, False), (date(2030, 1, 1), False)]),
+    ("SELECT 'Z1' AS certificate_id, '是' AS 是否长期有效 UNION ALL SELECT 'Z2', '否'", [(None, True), (None, False)]),
+    ("SELECT 'Z1' AS certificate_id, '许可证' AS certificate_name", [(None, False)]),  # says nothing of the end: it is missing
+])  # fmt: skip
+def test_no_end_is_told_by_a_day_or_a_column_of_its_own(home: SyncHome, query: str, expected: list[Any]) -> None:
+    home.configure({"subject": "certificate", "location": "z.parquet"})
+    duckdb.execute(f"COPY ({query}) TO '{home.folder / 'z.parquet'}'")
+    home.sync()
+    assert home.rows("SELECT valid_to, is_long_term FROM raw.certificate ORDER BY certificate_id") == expected
 
 
 def test_values_are_loaded_as_they_stand(home: SyncHome) -> None:

@@ -20,7 +20,7 @@ UPDATE marts.dim_matter SET promised_limit = 5, statutory_limit = 20, case_kind_
 DELETE FROM marts.dim_matter_version;
 INSERT INTO marts.dim_matter_version BY NAME SELECT *, effective_from AS valid_from, true AS is_current FROM marts.dim_matter;
 UPDATE marts.fct_case AS t SET is_end_before_start = false, is_matter_known = true, is_matter_in_force = true, applicant_id_is_valid = true,
-    contact_id_is_valid = true, accepted_at = received_at, applied_at = received_at, correction_count = least(correction_count, 1),
+    contact_id_is_valid = true, accepted_at = received_at, recorded_accepted_at = received_at, applied_at = received_at, correction_count = least(correction_count, 1),
     matter_code = (SELECT min(m.matter_code) FROM marts.dim_matter AS m WHERE m.department_code = t.department_code), matter_version = '2024.1',
     case_kind_code = '2', is_department_stated = true, outcome_code = CASE WHEN is_completed THEN 'granted' END, is_tolerance = false, is_deemed_accepted = false,
     is_told_once_in_time = CASE WHEN correction_count > 0 THEN true END, reported_at = completed_at + INTERVAL 1 HOUR,
@@ -144,8 +144,8 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "case_phone_length": (_case("contact_phone_flaw = 'length'"), 1),
     "case_phone_form": (_case("contact_phone_flaw = 'form'"), 1),
     "case_completed_before_received": (_case('is_end_before_start = true'), 1),
-    "case_accepted_before_received": (_case('accepted_at = received_at - INTERVAL 1 HOUR'), 1),
-    "case_accepted_after_completed": (_case('accepted_at = completed_at + INTERVAL 1 HOUR'), 1),
+    "case_accepted_before_received": (_case('recorded_accepted_at = received_at - INTERVAL 1 HOUR'), 1),
+    "case_accepted_after_completed": (_case('recorded_accepted_at = completed_at + INTERVAL 1 HOUR'), 1),
     "case_applied_after_received": (_case('applied_at = received_at + INTERVAL 1 HOUR'), 1),
     "case_received_in_future": (_case('received_at = as_of + INTERVAL 1 DAY'), 1),
     "case_completed_in_future": (_case('completed_at = as_of + INTERVAL 1 DAY'), 1),
@@ -209,6 +209,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "certificate_ended_before_issue": (_certificate('valid_to = issued_on - 1'), 1),
     "certificate_issued_in_future": (_certificate("issued_on = DATE '2029-01-01'"), 1),
     "certificate_too_old": (_certificate("issued_on = DATE '1900-01-01'"), 1),
+    "certificate_valid_to_missing": (_certificate("valid_to = NULL"), 1),
     "certificate_validity_absurd": (_certificate("valid_to = DATE '9999-12-31'"), 1),
     "certificate_expired_in_force": (_certificate("valid_to = DATE '2026-01-01'"), 1),
     "certificate_expired_too_soon": (_certificate("certificate_state_code = 'expired'"), 1),

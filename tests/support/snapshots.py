@@ -145,6 +145,7 @@ _TABLES = {
             '4301**********' || lpad((h2 % 10000)::VARCHAR, 4, '0') AS applicant_id_masked, sha256((h2 % 400000)::VARCHAR) AS applicant_id_digest,
             h2 % 200 > 0 AS applicant_id_is_valid, h % 20 = 1 AS is_commitment, h % 33 = 1 AS is_tolerance, received AS received_at,
             received::DATE AS received_on, CASE WHEN h % 60 > 0 THEN received + INTERVAL 2 HOURS END AS accepted_at,
+            accepted_at AS recorded_accepted_at,
             CASE WHEN h % 60 > 0 THEN (received + INTERVAL 2 HOURS)::DATE END AS accepted_on, h % 97 = 0 AS is_deemed_accepted, due AS due_at,
             due::DATE AS due_on, CASE WHEN due IS NOT NULL THEN 'promised' END AS due_basis, CASE WHEN due IS NULL THEN 'no_limit' END AS due_null_reason,
             due::DATE AS promised_due_on, (due + INTERVAL 20 DAYS)::DATE AS statutory_due_on, completed AS completed_at, completed::DATE AS completed_on,
@@ -165,7 +166,7 @@ _TABLES = {
         SELECT source, 'C' || case_number AS certificate_id, '食品经营许可证' AS certificate_name, 'JY2' || right(case_number, 12) AS certificate_number,
             applicant_name_masked AS holder_name_masked, applicant_id_type_code AS holder_id_type_code, applicant_id_masked AS holder_id_masked,
             applicant_id_digest AS holder_id_digest, applicant_id_is_valid AS holder_id_is_valid, department_code AS issuer_code, completed_on AS issued_on,
-            completed_on AS valid_from, completed_on + 1825 AS valid_to, 'valid' AS certificate_state_code, case_number, updated_at, 1 AS _run_seq
+            completed_on AS valid_from, completed_on + 1825 AS valid_to, false AS is_long_term, 'valid' AS certificate_state_code, case_number, updated_at, 1 AS _run_seq
         FROM marts.fct_case WHERE is_completed AND hash(case_number) % 100 < 55""",
     "fct_review": """
         SELECT source, 'R' || case_number AS review_id, case_number, ['pc','mobile','tablet'][1 + (hash(case_number) % 3)::BIGINT] AS review_channel_code,

@@ -9,3 +9,8 @@
 {% macro default__shown_code(column) -%}
     case when {{ column }} > '{' or (length({{ column }}) > 10 and {{ column }} < ':') then '***' else {{ column }} end
 {%- endmacro %}
+
+{# A number of a document as published: one that is the number of a resident identity card is somebody's. #}
+{% macro shown_number(column) -%}
+    case when regexp_matches({{ column }}, '(^|[^0-9A-Za-z])[1-9][0-9]{5}(18|19|20)[0-9]{9}[0-9Xx]($|[^0-9A-Za-z])') then '***' else {{ column }} end
+{%- endmacro %}

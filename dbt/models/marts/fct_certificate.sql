@@ -20,6 +20,7 @@ select
     e.issued_on,
     e.valid_from,
     e.valid_to,
+    e.is_long_term,
     {{ shown_code('e.certificate_state_code') }} as certificate_state_code,
     e.case_number,
     e.file_hash,
