@@ -16,8 +16,8 @@ from pipelines.defs.capability import assets as capability
 from pipelines.defs.capability import forecast
 from pipelines.defs.history import assets as history
 from pipelines.defs.publish import assets as publish
+from pipelines.defs.quality import checks as rules
 from pipelines.defs.quality import profile
-from pipelines.defs.quality.checks import quality
 from pipelines.defs.resources import Platform, daily
 from pipelines.defs.sync.assets import raw
 from pipelines.defs.warehouse import assets as warehouse
@@ -45,7 +45,7 @@ def build(settings: Settings, platform: Platform | dg.ResourceDefinition, tests:
     past_days = dg.define_asset_job(PAST_DAYS, selection=past, description="逐日重算过去的集市和得分，不影响当前快照")
     return dg.Definitions(
         assets=[checks.with_policies(raw, policies), marts, capability.build(days), forecast.build(days), profile.build(days, mart_keys), *(checks.with_policies(one, policies) for one in publish.build(days, mart_keys)), history.build(settings)],
-        asset_checks=[quality, checks.sources_are_fresh],
+        asset_checks=[rules.build(settings), checks.sources_are_fresh],
         jobs=[city, past_days],
         schedules=[_every_night(settings)],
         sensors=sensors.build(settings, JOB),

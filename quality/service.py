@@ -71,7 +71,7 @@ class CheckResult:
 def check(
     masked: Path, run_id: str, rules: Path | None = None, progress: Progress | None = None, *, as_of: datetime | None = None,
     zone: str = "Asia/Shanghai", limits: Limits | None = None, left: Mapping[str, pa.Table] | None = None, previous: Path | None = None,
-    calendar: WorkCalendar | None = None, docs: Path | None = None, recount: bool = True,
+    calendar: WorkCalendar | None = None, docs: Path | None = None, own: Path | None = None, recount: bool = True,
 ) -> list[CheckResult]:  # fmt: skip
     """Evaluates the rules over what changed in the marts, keeps the ledger in them, and has Great Expectations count again.
 
@@ -88,6 +88,7 @@ def check(
         previous: Published snapshot: from it the ledger is taken when the marts have none, and rows are seen as they were.
         calendar: The city's working days; the official ones when None.
         docs: Folder for the Data Docs, made anew; none are built when None.
+        own: Folder of the city's own rule files, which need not be there, as of :func:`load_rules`.
         recount: Great Expectations counts what was found, and writes the Data Docs.
 
     Returns:
@@ -102,7 +103,7 @@ def check(
         open_ledger(connection, previous)
         attach_former(connection, previous)
         connection.execute("SET enable_external_access = false")  # from here on SQL of rules is read, which may open nothing
-        suite = load_rules(rules, connection)
+        suite = load_rules(rules, connection, own)
         progress.start(STAGE, len(suite))
         as_of = as_of or connection.execute("SELECT coalesce(max(as_of), to_timestamp(0)) FROM marts.fct_case").fetchall()[0][0]
         outcome = Checking(connection, run_id, as_of, suite, limits, left, calendar or work_calendar()).run()

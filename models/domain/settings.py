@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.domain.errors import YiwangError
+from models.domain.validation import said
 
 SECRETS = ("oidc_client_secret", "digest_key", "api_tokens", "session_key", "alert_webhook", "alert_secret", "database_url", "keys", "audit_keys", "report_keys")
 """Settings that are refused in ``yiwang.toml``."""
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     password_days: int = Field(90, ge=1, description="Local log-in provider: days after which a password is due for a new one.")
     password_history: int = Field(5, ge=0, description="Local log-in provider: earlier passwords that may not come back.")
     quality_rule_seconds: float = Field(120, gt=0, description="Seconds after which a quality rule is stopped and reported as not evaluated; the others go on.")
+    quality_rules: Path | None = Field(None, description="Folder of the city's own quality rules, read beside the shipped ones; none: `rules` in the home, if it is there.")
     quality_listed: int = Field(100_000, ge=1, description="Violations of one quality rule that the ledger lists; of more it lists an even sample of at most as many and counts the rest.")
     quality_recount: bool = Field(True, description="Great Expectations counts in each run what the quality rules found; without it there are no pages of it either.")
     quality_docs: bool = Field(True, description="Pages of Great Expectations (Data Docs) are written beside the report of each run.")
@@ -174,6 +176,11 @@ class Settings(BaseSettings):
         return self.work / "masked.duckdb"
 
     @property
+    def own_rules(self) -> Path:
+        """Folder of the city's own quality rules; it need not be there."""
+        return self.quality_rules or self.home / "rules"
+
+    @property
     def snapshots(self) -> Path:
         """Folder of published snapshots and of the pointer ``current.json``."""
         return self.home / "snapshots"
@@ -204,7 +211,7 @@ def get_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        raise YiwangError("YW-CONFIG-001", name=_origin(str(first["loc"][0])), detail=first["msg"].removeprefix("Value error, ")) from error
+        raise YiwangError("YW-CONFIG-001", name=_origin(str(first["loc"][0])), detail=said(first)) from error
 
 
 def _origin(setting: str) -> str:

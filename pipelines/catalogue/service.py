@@ -58,7 +58,7 @@ def write_catalogue(settings: Settings, sources: Path | None, as_of: datetime, a
         partitions = {table: spec for table, spec in data.partitions.items() if table in there}
         write_partitions(connection, partitions, data.rule, as_of, settings.zone)
         listed = _sources(connection, path, as_of, data)
-        products, edges = _graph(connection, manifest, assets, listed, data)
+        products, edges = _graph(connection, manifest, assets, listed, data, settings.own_rules)
         written: dict[str, list[dict[str, Any]]] = {
             "catalogue_source": listed, "catalogue_column": column_rows(products, data),
             "catalogue_lineage": [{"upstream": up, "downstream": down, "told_by": by} for (up, down), by in sorted(edges.items())],
@@ -75,7 +75,7 @@ def write_catalogue(settings: Settings, sources: Path | None, as_of: datetime, a
 
 def _graph(
     connection: duckdb.DuckDBPyConnection, manifest: Mapping[str, Any], assets: Mapping[str, Sequence[str]], listed: Sequence[Mapping[str, Any]],
-    data: CatalogueFile,
+    data: CatalogueFile, own_rules: Path,
 ) -> tuple[dict[str, Product], dict[tuple[str, str], str]]:
     """Every product, and (upstream, downstream) → who tells of it; each end of an edge is a product."""
     products = products_of_dbt(manifest)
@@ -87,7 +87,7 @@ def _graph(
         for parent in parents:
             products.setdefault(parent, Product(parent, parent.partition(".")[0], "table"))
             edges.setdefault((parent, name), "dagster")
-    read_by_rules = sorted({f"marts.{rule.table}" for rule in load_rules()})
+    read_by_rules = sorted({f"marts.{rule.table}" for rule in load_rules(own=own_rules)})
     for name, written in data.written.items():
         product = products.setdefault(name, Product(name, name.partition(".")[0], "table"))
         product.title = product.title or written.title

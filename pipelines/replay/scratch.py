@@ -30,7 +30,7 @@ def scratch_home(settings: Settings, known_to: int | None) -> Iterator[Settings]
     """
     folder = settings.work / "replay"
     _sweep(settings)
-    scratch = settings.model_copy(update={"home": folder / uuid.uuid4().hex, "quality_docs": False, "quality_profile": False, "forecast": False})
+    scratch = settings.model_copy(update={"home": folder / uuid.uuid4().hex, "quality_docs": False, "quality_profile": False, "forecast": False, "quality_rules": settings.own_rules})
     try:
         with run_lock(scratch):
             prepare(scratch)

@@ -13,12 +13,16 @@ import yaml
 from pydantic import ValidationError
 
 from models.domain.errors import YiwangError
+from models.domain.validation import said
+from quality.catalogue import refusals
 from quality.catalogue.model import Rule
+from quality.catalogue.subjects import TABLES
 
 RULES = files("quality") / "rules"
 """Folder of the shipped rules."""
 _PURE = {"generate_series", "json_each", "range", "unnest"}
 """Table functions that make rows of their arguments alone."""
+_YAML = "不是 UTF-8 编码的合法 YAML"
 
 
 @dataclass(frozen=True)
@@ -45,29 +49,46 @@ class _Entry:
         return _broken(self.path, self.lines.get(str(key), self.line), self.id, detail)
 
 
-def load_rules(folder: Path | None = None, connection: duckdb.DuckDBPyConnection | None = None) -> list[Rule]:
+def rule_files(folder: Path | None = None, own: Path | None = None) -> list[Traversable]:
+    """The rule files, in the order in which they are read; parameters as of :func:`load_rules`."""
+    folders: list[Traversable] = [folder or RULES, *([own] if own is not None and own.is_dir() else [])]
+    return [path for each in folders for path in sorted((p for p in each.iterdir() if p.name.endswith(".yml")), key=lambda p: p.name)]
+
+
+def load_rules(folder: Path | None = None, connection: duckdb.DuckDBPyConnection | None = None, own: Path | None = None) -> list[Rule]:
     """Reads the rules.
 
     Args:
         folder: Folder of rule files (``*.yml``), each named after its subject; the shipped ones when None.
         connection: Masked marts against which tables, columns and types are checked too; None: what needs no data.
+        own: Folder of the city's own rule files, which need not be there. They are read after the others; an entry with the id of
+            one of those stands in its place.
 
     Raises:
         YiwangError: YW-QUALITY-001 with file and line.
     """
+    files = rule_files(folder, own)
     found: dict[str, tuple[Rule, _Entry]] = {}
     with duckdb.connect(config={"enable_external_access": False}) as parser:
-        for path in sorted((p for p in (folder or RULES).iterdir() if p.name.endswith(".yml")), key=lambda p: p.name):
+        aggregates = {row[0] for row in parser.execute("SELECT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'").fetchall()}
+        for path in files:
             for entry in _entries(path):
                 rule = _validated(entry)
-                if rule.id in found:
-                    first = found[rule.id][1]
-                    raise entry.broken(f"id 重复，已见于 {first.path.name} 第 {first.line} 行", "id")
-                _parse(entry, rule, parser)
-                if connection is not None:
-                    _bind(entry, rule, connection)
+                first = found.get(rule.id)
+                if first and _is_in(own, first[1].path) == _is_in(own, path):
+                    raise entry.broken(f"id 重复，已见于 {first[1].path.name} 第 {first[1].line} 行", "id")
+                _parse(entry, rule, parser, aggregates)
                 found[rule.id] = rule, entry
+    if connection is not None:
+        shipped = [rule for rule, entry in found.values() if folder is None and not _is_in(own, entry.path)]
+        known = set(TABLES) | {name for rule in shipped for name in _tables(rule, connection)}
+        for rule, entry in found.values():
+            _bind(entry, rule, connection, known)
     return [rule for rule, _ in found.values()]
+
+
+def _is_in(own: Path | None, path: Traversable) -> bool:
+    return own is not None and isinstance(path, Path) and path.parent == own
 
 
 def _entries(path: Traversable) -> list[_Entry]:
@@ -76,7 +97,7 @@ def _entries(path: Traversable) -> list[_Entry]:
         node = loader.get_single_node()
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise _broken(path, mark.line + 1 if mark else 1, None, " ".join(str(error).split())) from error
+        raise _broken(path, mark.line + 1 if mark else 1, None, _YAML) from error
     if not isinstance(node, yaml.SequenceNode):
         raise _broken(path, 1, None, "文件应是规则的列表")
     return [_entry(path, loader, item) for item in node.value]
@@ -91,8 +112,21 @@ def _entry(path: Traversable, loader: yaml.SafeLoader, node: yaml.Node) -> _Entr
     try:
         content = loader.construct_object(node, deep=True)
     except yaml.MarkedYAMLError as error:
-        raise _broken(path, node.start_mark.line + 1, None, " ".join(str(error).split())) from error
+        raise _broken(path, error.problem_mark.line + 1 if error.problem_mark else node.start_mark.line + 1, None, _YAML) from error
+    except ValueError as error:  # what looks like a day and is none, for one
+        raise _broken(path, _line_of_value(node, loader), None, "写法不对：看似日期或数，却没有这样的值（要写成文字时加引号）") from error
     return _Entry(path, node.start_mark.line + 1, lines, content)
+
+
+def _line_of_value(node: yaml.Node, loader: yaml.SafeLoader) -> int:
+    """Line of the value that cannot be made, from 1."""
+    for _, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        loader.recursive_objects.clear()  # of the attempt that failed
+        try:
+            loader.construct_object(value, deep=True)
+        except ValueError:
+            return int(value.start_mark.line) + 1
+    return int(node.start_mark.line) + 1
 
 
 def _validated(entry: _Entry) -> Rule:
@@ -105,10 +139,10 @@ def _validated(entry: _Entry) -> Rule:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise entry.broken(f"{where} {first['msg']}".strip(), first["loc"][0] if first["loc"] else None) from error
+        raise entry.broken(f"{where} {said(first)}".strip(), first["loc"][0] if first["loc"] else None) from error
 
 
-def _parse(entry: _Entry, rule: Rule, parser: duckdb.DuckDBPyConnection) -> None:
+def _parse(entry: _Entry, rule: Rule, parser: duckdb.DuckDBPyConnection, aggregates: set[str]) -> None:
     """Refuses SQL that is not exactly one expression: it could add rows, tables or statements of its own."""
     for key, sql in (("applies", rule.applies), ("failing", rule.failing)):
         if sql is None:
@@ -117,11 +151,14 @@ def _parse(entry: _Entry, rule: Rule, parser: duckdb.DuckDBPyConnection) -> None
         parsed = parser.execute("SELECT json_serialize_sql($1::VARCHAR)", [f"SELECT NOT (\n{sql}\n)"]).fetchall()[0][0]
         tree = json.loads(parsed)
         if tree["error"]:
-            raise entry.broken(f"SQL 无法解析：{tree['error_message']}", key)
+            raise entry.broken(refusals.said(tree["error_message"]), key)
         nodes = [statement["node"] for statement in tree["statements"]]
         whole = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE" and nodes[0]["from_table"]["type"] == "EMPTY"
         if not whole or len(nodes[0]["select_list"]) != 1 or nodes[0]["select_list"][0]["type"] != "OPERATOR_NOT" or nodes[0]["modifiers"]:
             raise entry.broken("SQL 必须是单个条件表达式", key)
+        for node in _of_row(nodes[0]["select_list"]):
+            if node["class"] == "WINDOW" or node["function_name"].lower() in aggregates:
+                raise entry.broken(f"条件逐行判断，{node['function_name']} 是对许多行的计算，只能写在子查询里", key)
         for source in _sources(nodes[0]["select_list"]):
             # whatever the connection may do: rules read no files
             if not _is_of_marts(source):
@@ -130,7 +167,26 @@ def _parse(entry: _Entry, rule: Rule, parser: duckdb.DuckDBPyConnection) -> None
         try:
             parser.execute("SELECT regexp_full_match('', $1)", [pattern])
         except duckdb.Error as error:
-            raise entry.broken(_first_line(error), "format") from error
+            raise entry.broken(f"正则表达式“{pattern}”有误（RE2 原文：{_first_line(error).removeprefix('Invalid Input Error: ')}）", "format") from error
+
+
+def _of_row(node: Any) -> Iterator[dict[str, Any]]:
+    """Every function and window that is evaluated for the row itself, none of a subquery's own."""
+    if isinstance(node, dict):
+        if node.get("class") in ("FUNCTION", "WINDOW"):
+            yield node
+        node = [part for key, part in node.items() if not (node.get("class") == "SUBQUERY" and key == "subquery")]
+    if isinstance(node, list):
+        for part in node:
+            yield from _of_row(part)
+
+
+def _tables(rule: Rule, parser: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """Marts that a rule's subqueries read."""
+    for sql in (rule.applies, rule.failing):
+        if sql and "select" in sql.lower():
+            tree = json.loads(parser.execute("SELECT json_serialize_sql($1::VARCHAR)", [f"SELECT NOT (\n{sql}\n)"]).fetchall()[0][0])
+            yield from (source["table_name"] for source in _sources(tree) if source["type"] == "BASE_TABLE")
 
 
 def _sources(node: Any) -> Iterator[dict[str, Any]]:
@@ -150,11 +206,11 @@ def _is_of_marts(source: dict[str, Any]) -> bool:
     return bool(source["schema_name"].lower() == "marts" and not source["catalog_name"])
 
 
-def _bind(entry: _Entry, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
-    """Lets the database look up every name and type, without reading a row."""
+def _bind(entry: _Entry, rule: Rule, connection: duckdb.DuckDBPyConnection, known: set[str]) -> None:
+    """Lets the database look up every name and type, without reading a row; what reads a known mart that is not there is no fault of the rule's."""
     columns = _columns(rule.table, connection)
-    if not columns:
-        raise entry.broken(f"没有数据表 {rule.table}", "table")
+    if not columns or any(name in known and not _columns(name, connection) for name in _tables(rule, connection)):
+        return
     way = next((key for key in ("failing", "required", "unique", "codes", "format", "length") if key in entry.content), None)
     for key, names in (("field", (rule.field,) if rule.field else ()), (way, rule.columns), ("message", rule.placeholders)):
         if unknown := [name for name in names if name not in columns]:
@@ -165,7 +221,7 @@ def _bind(entry: _Entry, rule: Rule, connection: duckdb.DuckDBPyConnection) -> N
         try:
             described = connection.execute(f"DESCRIBE SELECT (\n{part}\n) FROM marts.{rule.table} AS t").fetchall()  # noqa: S608
         except duckdb.Error as error:
-            raise entry.broken(_first_line(error), key) from error
+            raise entry.broken(refusals.said(error), key) from error
         if (kind := described[0][1]) != "BOOLEAN":
             raise entry.broken(f"条件应为真或假，而不是 {kind}", key)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.core.policy.service import policy
 from models.domain.codes import code_tables
 from quality.catalogue.subjects import TABLES, CheckedTable
+from quality.catalogue.words import quoted, said_sql, title_of
 
 DIMENSIONS = {
     "completeness": "完整性", "validity": "有效性", "uniqueness": "唯一性", "consistency": "一致性", "timeliness": "时效性", "accuracy": "准确性",
@@ -24,11 +25,13 @@ SEVERITIES = {"blocks": "不予上报", "counts": "计入质量得分", "advises
 DEPARTMENT = "department"
 """Owner of a rule whose violations the department of the record mends."""
 
+_OWNERS = {"operator": "平台运维人员", "administrator": "平台管理员"}
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _VALUE = r"\{[a-z][a-z0-9_]*\}"
 _FILLED = re.compile(rf"（[^（）]*{_VALUE}[^（）]*）|\s*“{_VALUE}”\s*|\s*{_VALUE}\s*")
-_EMPTY = "（空）"
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_SHOWN_CODES = 8
 
 
 class Rule(BaseModel):
@@ -52,7 +55,8 @@ class Rule(BaseModel):
         codes: Column → code table; another value than null or a code of the table fails.
         format: Column → regular expression (RE2) that its whole value must match; null passes.
         length: Column → least and greatest number of characters; null passes.
-        message: What is wrong with a row that fails, in Chinese; ``{column}`` stands for the row's value.
+        message: What is wrong with a row that fails, in Chinese; ``{column}`` stands for the row's value, of a code its name.
+        remedy: What to do about it, in Chinese; without it :attr:`advice` says what follows from the way in which it fails.
         owner: Who sees to it that violations are mended: ``department`` or a role of the access policy.
         effective_from: First partition day of the rows that it looks at.
         effective_to: Last partition day of the rows that it looks at.
@@ -77,6 +81,7 @@ class Rule(BaseModel):
     format: dict[Name, str] | None = Field(None, min_length=1)
     length: dict[Name, tuple[int, int]] | None = Field(None, min_length=1)
     message: str = Field(min_length=1)
+    remedy: str | None = None
     owner: str = DEPARTMENT
     effective_from: date | None = None
     effective_to: date | None = None
@@ -108,6 +113,13 @@ class Rule(BaseModel):
         if set("{}") & set(_PLACEHOLDER.sub("", message)):
             raise ValueError("花括号内只能写字段名")
         return message
+
+    @field_validator("message", "remedy")
+    @classmethod
+    def _chinese(cls, words: str | None) -> str | None:
+        if words is not None and not _CHINESE.search(_PLACEHOLDER.sub("", words)):
+            raise ValueError("应写成中文：它给部门的人看")
+        return words
 
     @field_validator("owner")
     @classmethod
@@ -156,10 +168,30 @@ class Rule(BaseModel):
     def message_sql(self) -> str:
         """SQL expression that fills the message in with the values of the row ``t``."""
         parts = _PLACEHOLDER.split(self.message)
-        pieces = [
-            f"coalesce(CAST(t.{part} AS VARCHAR), '{_EMPTY}')" if index % 2 else _quoted(part) for index, part in enumerate(parts) if part
-        ]
-        return " || ".join(pieces)
+        return " || ".join(said_sql(self.table, part) if index % 2 else quoted(part) for index, part in enumerate(parts) if part)
+
+    @property
+    def advice(self) -> str:
+        """What to do about a row that fails: ``remedy``, or what follows from what fails and whose it is."""
+        if self.remedy:
+            return self.remedy
+        if self.owner != DEPARTMENT or not self.on.department:
+            return f"请{_OWNERS.get(self.owner, '平台管理人员')}核对{self.on.title}，改正后重新运行"
+        fields = "、".join(dict.fromkeys(title_of(self.table, column) for column in self.columns or ((self.field,) if self.field else ()))) or f"这条{self.on.title}"
+        if self.required:
+            return f"请补填{fields}"
+        if self.codes:
+            codes = code_tables()[next(iter(self.codes.values()))]
+            known = "、".join(f"{code}（{label}）" for code, label in list(codes.items())[:_SHOWN_CODES])
+            return f"请把{fields}改为代码表中的代码：{known}{' 等' if len(codes) > _SHOWN_CODES else ''}"
+        if self.format:
+            return f"请按规定的格式改正{fields}"
+        if self.length:
+            least, most = next(iter(self.length.values()))
+            return f"请把{fields}改为 {least} 至 {most} 个字符"
+        if self.unique:
+            return f"请核对{fields}相同的记录，重复的作废，写错的改正"
+        return f"请核对{fields}，与事实不符的改正"
 
     @cached_property
     def checked(self) -> str:
@@ -185,7 +217,7 @@ class Rule(BaseModel):
         if self.codes:
             return " OR ".join(f"{column} NOT IN ({_listed(table)})" for column, table in self.codes.items())
         if self.format:
-            return " OR ".join(f"NOT regexp_full_match({column}, {_quoted(pattern)})" for column, pattern in self.format.items())
+            return " OR ".join(f"NOT regexp_full_match({column}, {quoted(pattern)})" for column, pattern in self.format.items())
         if self.length:
             return " OR ".join(f"length({column}) NOT BETWEEN {least} AND {greatest}" for column, (least, greatest) in self.length.items())
         return (self.failing or "").strip()
@@ -206,8 +238,4 @@ def _enclosed(sql: str) -> str:
 
 
 def _listed(table: str) -> str:
-    return ", ".join(_quoted(code) for code in sorted(code_tables()[table]))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return ", ".join(quoted(code) for code in sorted(code_tables()[table]))

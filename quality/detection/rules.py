@@ -1,7 +1,6 @@
 """Rules that a person knows of a table, in the words of the rule catalogue, and the cells that break them."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.domain.codes import code_tables
 from models.domain.errors import YiwangError
+from models.domain.validation import said as said_of
+from quality.catalogue import refusals
 from quality.detection.signals import Signal, nothing
 from quality.detection.table import Table
 
@@ -107,7 +108,7 @@ def _findings(
         try:
             reply = connection.execute(f"SELECT __row FROM t WHERE ({applies}\n) AND ({condition}\n) ORDER BY 1").fetchnumpy()  # noqa: S608 - one expression each
         except duckdb.Error as error:
-            raise broken(key, str(error).splitlines()[0]) from error
+            raise broken(key, refusals.said(error)) from error
         rows = np.asarray(reply["__row"], dtype=np.int64)
         reason = _said(f"{rule.message}（规则{f' {rule.id}' if rule.id else ''}：{said(name)}）")
         for column in columns if rule.field is None else [rule.field]:
@@ -153,7 +154,7 @@ def _expression(connection: duckdb.DuckDBPyConnection, sql: str, key: str, broke
     parsed = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [f"SELECT NOT (\n{sql}\n)"]).fetchall()[0][0]
     tree = json.loads(parsed)
     if tree["error"]:
-        raise broken(key, f"SQL 无法解析：{tree['error_message']}")
+        raise broken(key, refusals.said(tree["error_message"]))
     nodes = [statement["node"] for statement in tree["statements"]]
     whole = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE" and nodes[0]["from_table"]["type"] == "EMPTY" and not nodes[0]["modifiers"]
     if not whole or len(nodes[0]["select_list"]) != 1 or nodes[0]["select_list"][0]["type"] != "OPERATOR_NOT":
@@ -161,7 +162,7 @@ def _expression(connection: duckdb.DuckDBPyConnection, sql: str, key: str, broke
     try:
         kind = connection.execute(f"DESCRIBE SELECT (\n{sql}\n) FROM t").fetchall()[0][1]  # noqa: S608 - one expression
     except duckdb.Error as error:
-        raise broken(key, str(error).splitlines()[0]) from error
+        raise broken(key, refusals.said(error)) from error
     if kind != "BOOLEAN":
         raise broken(key, f"条件应为真或假，而不是 {kind}")
     return sql, set(_named(tree))
@@ -206,7 +207,7 @@ def _read(path: Path) -> list[tuple[TableRule, dict[str, int]]]:
         node = loader.get_single_node()
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise _broken(path, mark.line + 1 if mark else 1, " ".join(str(error).split())) from error
+        raise _broken(path, mark.line + 1 if mark else 1, "不是合法的 YAML") from error
     except OSError as error:
         raise YiwangError("YW-QUALITY-003", path=path.name, detail="没有这个规则文件") from error
     if not isinstance(node, yaml.SequenceNode):
@@ -225,9 +226,12 @@ def _read(path: Path) -> list[tuple[TableRule, dict[str, int]]]:
         except ValidationError as error:
             first = error.errors()[0]
             key = str(first["loc"][0]) if first["loc"] else ""
-            raise _broken(path, lines.get(key, lines[""]), f"{'.'.join(map(str, first['loc']))} {first['msg']}".strip()) from error
-        except (yaml.MarkedYAMLError, re.error, duckdb.Error) as error:
-            raise _broken(path, lines.get("format", lines[""]), str(error).splitlines()[0]) from error
+            raise _broken(path, lines.get(key, lines[""]), f"{'.'.join(map(str, first['loc']))} {said_of(first)}".strip()) from error
+        except duckdb.Error as error:
+            own = str(error).splitlines()[0].removeprefix("Invalid Input Error: ")
+            raise _broken(path, lines.get("format", lines[""]), f"正则表达式有误（RE2 原文：{own}）") from error
+        except (yaml.MarkedYAMLError, ValueError) as error:  # what looks like a day and is none, for one
+            raise _broken(path, lines[""], "有一个值写法不对：看似日期或数，却没有这样的值（要写成文字时加引号）") from error
         rules.append((rule, lines))
     return rules
 

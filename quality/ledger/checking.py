@@ -379,7 +379,7 @@ class Checking:
             share = 2 ** sampled[r.id] if r.id in sampled else 1 if r.id in self._outcome.evaluated else kept.get(r.id, 1)
             rows.append({
                 "rule_id": r.id, "table_name": r.table, "subject": r.subject, "dimension": r.dimension, "severity": r.severity, "gate": r.gate,
-                "title": r.title, "owner": r.owner, "standard": r.standard, "clause": r.clause, "run_id": self._run_id, "status": status,
+                "title": r.title, "owner": r.owner, "standard": r.standard, "clause": r.clause, "remedy": r.advice, "run_id": self._run_id, "status": status,
                 "reason": reason, "sampled": share, "fingerprint": p.fingerprint if p else "", "inputs": self._inputs(p, self._digests) if p else None,
             })  # fmt: skip
         self._connection.execute("DELETE FROM marts.quality_rule")

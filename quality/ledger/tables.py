@@ -24,7 +24,7 @@ TABLES: dict[str, str] = {
     "quality_rule": """
         rule_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, subject VARCHAR NOT NULL, dimension VARCHAR NOT NULL, severity VARCHAR NOT NULL,
         gate BOOLEAN NOT NULL, title VARCHAR NOT NULL, owner VARCHAR NOT NULL, standard VARCHAR NOT NULL, clause VARCHAR NOT NULL,
-        run_id VARCHAR NOT NULL, status VARCHAR NOT NULL, reason VARCHAR, sampled BIGINT NOT NULL, fingerprint VARCHAR NOT NULL, inputs VARCHAR""",
+        remedy VARCHAR, run_id VARCHAR NOT NULL, status VARCHAR NOT NULL, reason VARCHAR, sampled BIGINT NOT NULL, fingerprint VARCHAR NOT NULL, inputs VARCHAR""",
     "quality_partition": """
         table_name VARCHAR NOT NULL, partition_on DATE, row_count BIGINT NOT NULL, newest BIGINT, content VARCHAR, run_id VARCHAR NOT NULL""",
     "mart_quality_department_day": """
@@ -62,6 +62,7 @@ def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = N
     absent = set(TABLES) - _whole(connection)
     for table in sorted(absent):
         connection.execute(f"CREATE OR REPLACE TABLE marts.{table} ({TABLES[table]})")
+    connection.execute("ALTER TABLE marts.quality_rule ADD COLUMN IF NOT EXISTS remedy VARCHAR")  # a ledger of an older program
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {KEPT}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.answer (name VARCHAR NOT NULL, digest VARCHAR NOT NULL)")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.state (stamp VARCHAR NOT NULL)")

@@ -16,7 +16,7 @@ from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
 from models.domain.settings import Settings
 from models.store.snapshots import Snapshot, SnapshotStore
-from quality.catalogue.loading import RULES, load_rules
+from quality.catalogue.loading import load_rules, rule_files
 from quality.catalogue.model import Rule
 from quality.reporting import ledger
 from quality.reporting.closing import reconcile
@@ -167,8 +167,9 @@ def _drafting(settings: Settings, subject: str, rules: Path | None, progress: Pr
         try:
             ledger.attach_snapshot(connection, snapshot.path, folder)
             require_checks(connection)
-            catalogue = load_rules(rules)
-            stated = Catalogue(sm3=_digest_of(rules), rules=len(catalogue), blocking=sum(rule.severity == "blocks" for rule in catalogue))
+            own = settings.own_rules if rules is None else None
+            catalogue = load_rules(rules, own=own)
+            stated = Catalogue(sm3=_digest_of(rules, own), rules=len(catalogue), blocking=sum(rule.severity == "blocks" for rule in catalogue))
             mart = {row[0] for row in connection.execute(f"DESCRIBE marts.{table}").fetchall()}
             draft = _Draft(
                 connection, settings, folders, snapshot, subject_of(subject, mart), catalogue, stated, before, number, progress or NoProgress(), sheet_rows
@@ -181,10 +182,9 @@ def _drafting(settings: Settings, subject: str, rules: Path | None, progress: Pr
             ledger.abandon(connection, folders, number)
 
 
-def _digest_of(rules: Path | None) -> str:
+def _digest_of(rules: Path | None, own: Path | None) -> str:
     """Version of the rule catalogue: digest of its files by name."""
-    files = sorted((path for path in (rules or RULES).iterdir() if path.name.endswith(".yml")), key=lambda path: path.name)
-    return sm3(b"".join(f"{path.name}\n{sm3(path.read_bytes())}\n".encode() for path in files))
+    return sm3(b"".join(f"{path.name}\n{sm3(path.read_bytes())}\n".encode() for path in rule_files(rules, own)))
 
 
 def _refuse_days(draft: _Draft, period: Period) -> None:

@@ -58,6 +58,20 @@ def test_quality_rules_and_dbt_tests_are_checks_and_severe_ones_block(definition
     assert "sync_reconciles" in blocking
 
 
+OWN_RULE = "- {id: city_late, table: fct_case, dimension: accuracy, severity: counts, standard: 本市办法, clause: 一, failing: is_late, message: 办件超期}\n"
+
+
+def test_rules_of_a_city_are_checks_too_and_broken_ones_are_refused(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "city.yml").write_text(OWN_RULE, encoding="utf-8")
+    graph = build(settings, Platform(settings)).resolve_job_def(JOB).asset_layer.asset_graph
+    assert {"city_late", "case_key_unique"} <= {key.name for key in graph.asset_check_keys}
+    (tmp_path / "rules" / "city.yml").write_text(OWN_RULE.replace("is_late", "count(*) > 1"), encoding="utf-8")
+    with pytest.raises(YiwangError, match="city.yml 第 1 行（city_late）"):
+        build(settings, Platform(settings))
+
+
 def test_the_schedule_runs_the_job_for_the_day_before(definitions: dg.Definitions) -> None:
     schedule = definitions.resolve_schedule_def("every_night")
     with dg.DagsterInstance.ephemeral() as instance:

@@ -57,6 +57,25 @@ def test_marts_without_a_row_have_nothing_to_check(good: Path, tmp_path: Path) -
     assert all(result.message.endswith("没有可检查的行") for result in of_them)
 
 
+def test_a_mart_that_is_missing_and_rules_of_a_city(good: Path, tmp_path: Path) -> None:
+    path = tmp_path / "masked.duckdb"
+    shutil.copyfile(good, path)
+    (tmp_path / "rules").mkdir()
+    own = "- {id: city_rule, table: fct_case, dimension: accuracy, severity: counts, standard: 本市办法, clause: 一, failing: 'true', message: '办件“{channel_code}”', remedy: 请改正}"
+    (tmp_path / "rules" / "city.yml").write_text(own, encoding="utf-8")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP TABLE marts.fct_certificate")
+    results = {result.check_name: result for result in check(path, "run-1", own=tmp_path / "rules")}
+    with duckdb.connect(str(path), read_only=True) as connection:
+        states = {rule: (status, remedy) for rule, status, remedy in connection.execute("SELECT rule_id, status, remedy FROM marts.quality_rule").fetchall()}
+        cases = connection.execute("SELECT count(*) FROM marts.fct_case").fetchall()[0][0]
+        said = connection.execute("SELECT DISTINCT message FROM marts.quality_violation WHERE rule_id = 'city_rule'").fetchall()
+    assert states["city_rule"] == ("evaluated", "请改正") and results["city_rule"].failed_rows == cases
+    assert "办件“窗口办理”" in {row[0] for row in said}
+    assert all(states[rule.id][0] == "missing" and not results[rule.id].passed for rule in load_rules() if rule.table == "fct_certificate")
+    assert states["case_certificate_missing"][0] == "missing" and states["case_channel_missing"] == ("evaluated", "请补填申报来源代码")
+
+
 def test_results_are_kept_by_run(good: Path, capfd: pytest.CaptureFixture[str]) -> None:
     results = check(good, "run-1")
     assert all(result.passed for result in results)

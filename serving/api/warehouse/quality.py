@@ -56,6 +56,7 @@ class RuleState(BaseModel):
     owner: str | None = Field(description="责任角色")
     standard: str | None = Field(description="依据")
     clause: str | None = Field(description="条款")
+    remedy: str | None = Field(description="怎么改")
     run_id: str | None = Field(description="评估的运行")
     status: str | None = Field(description="是否评估：evaluated、not_evaluated 等")
     reason: str | None = Field(description="未评估的原因")
