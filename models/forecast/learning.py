@@ -141,9 +141,10 @@ def learn(rows: pd.DataFrame) -> Forecaster | None:
 
 def resolved(rows: pa.Table) -> pd.DataFrame:
     """Landmarks whose outcome is known, in the order of days."""
-    frame = rows.to_pandas()
+    frame: pd.DataFrame = rows.to_pandas()
     frame = frame[~frame["is_open"].astype(bool) & frame["is_late"].notna()]
-    return frame.sort_values(["landmark_on", "source", "case_number"]).reset_index(drop=True)
+    frame = frame.sort_values(["landmark_on", "source", "case_number"]).reset_index(drop=True)
+    return frame
 
 
 def _commonest(codes: "pd.Series[Any]") -> Any:
