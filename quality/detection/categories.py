@@ -51,7 +51,8 @@ def typos(number: int, column: Column) -> list[Signal]:
         text = column.text(value)
         if not 3 <= len(text) <= LONGEST:
             continue
-        for word in near.of(text):
+        # of equally near words the more frequent one is meant; an order of their own, so that runs agree
+        for word in sorted(near.of(text), key=lambda word: (-int(column.counts[words[word]]), word)):
             times = column.counts[words[word]] / column.counts[value]
             digits = [c for c in text if c.isdigit()] != [c for c in word if c.isdigit()]
             p = (0.95 if len(text) > 4 else 0.85) * (1 - crowded * tail) * (0.6 if digits and any(c.isdigit() for c in word) else 1)

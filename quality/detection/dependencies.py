@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.domain.progress import Progress
 from quality.detection.grouping import Groups, agreement, chance, groups, numbered, sigmoid, some_groups
 from quality.detection.signals import Signal
-from quality.detection.table import Floats, Ints, Table
+from quality.detection.table import Bools, Floats, Ints, Table
 
 STAGE = "寻找列间依赖"
 LIFT = 0.72
@@ -121,21 +121,44 @@ def _tried(left: tuple[int, ...], right: int, key: Ints, view: Ints, base: float
 def conflicts(table: Table, views: Sequence[Ints], dependencies: Sequence[Dependency]) -> list[Signal]:
     """Cells that break dependencies, and empty ones whose value dependencies know."""
     keys = {d.left: views[d.left[0]] if len(d.left) == 1 else numbered(*(views[i] for i in d.left)) for d in dependencies}
-    evidence = [(d, *_evidence(d, groups(keys[d.left], views[d.right]), views[d.right])) for d in dependencies]
+    evidence = [_evidence(d, groups(keys[d.left], views[d.right]), views[d.right]) for d in dependencies]
     wrong = [np.zeros(table.rows) for _ in views]
     blamed = [np.zeros(table.rows) for _ in views]
     for _ in range(3):
-        wrong = _weighed(evidence, wrong, blamed)
-        blamed = _blame(evidence, wrong, len(views), table.rows)
-    return _signals(table, views, evidence, wrong, blamed)
+        wrong = _weighed(evidence, views, wrong, blamed)
+        blamed = _blame(evidence, views, table.rows)
+    return _signals(table, views, keys, evidence, wrong, blamed)
 
 
 Weights = NDArray[np.float32]
-Evidence = tuple[Dependency, Weights, Weights, Groups]
-"""A dependency; log-odds that its right cell is wrong; probability that an empty one should not be; the groups."""
 
 
-def _evidence(dependency: Dependency, found: Groups, view: Ints) -> tuple[Weights, Weights, Groups]:
+@dataclass(frozen=True)
+class Evidence:
+    """What a dependency says of the rows; a table holds these of every dependency at once, so that they are small.
+
+    Attributes:
+        dependency: The dependency.
+        said: Log-odds that the right cell is wrong; where it is empty, the probability that it should not be.
+        is_told: Rows whose group has a value that comes twice or more.
+        is_stray: Rows whose value is at home elsewhere, too.
+    """
+
+    dependency: Dependency
+    said: Weights
+    is_told: Bools
+    is_stray: Bools
+
+    def odds(self, view: Ints) -> Weights:
+        """Log-odds that the right cell is wrong; 0 where it is empty."""
+        return np.where(view < 0, np.float32(0), self.said)
+
+    def known(self, view: Ints) -> Weights:
+        """Probability that an empty right cell should not be; 0 where it is filled."""
+        return np.where(view < 0, self.said, np.float32(0))
+
+
+def _evidence(dependency: Dependency, found: Groups, view: Ints) -> Evidence:
     weight = np.log((1 - dependency.slip) * _PLAUSIBLE_WRONG / dependency.slip)
     counts = np.bincount(view[view >= 0], minlength=1)
     deviates = found.valid & (view != found.first) & (found.first >= 0)
@@ -150,64 +173,108 @@ def _evidence(dependency: Dependency, found: Groups, view: Ints) -> tuple[Weight
     odds = np.where(agrees, -np.clip(lead * weight, 0, _CERTAIN), odds)
     pure = found.first_count / np.maximum(found.size, 1)
     known = (view < 0) & (found.first >= 0) & (pure >= 0.7) & ((found.first_count >= 2) | (dependency.slip < 0.02))
-    weights = dependency.trust * odds, np.where(known, dependency.trust * pure, 0.0)
-    return weights[0].astype(np.float32), weights[1].astype(np.float32), found
+    # a cell is filled or empty: what is said of it is either
+    said = np.where(view < 0, np.where(known, dependency.trust * pure, 0.0), dependency.trust * odds).astype(np.float32)
+    return Evidence(dependency, said, found.valid & (found.first_count >= 2), found.overall > found.same)
 
 
-def _weighed(evidence: Sequence[Evidence], wrong: Sequence[Floats], blamed: Sequence[Floats]) -> list[Floats]:
+def _weighed(evidence: Sequence[Evidence], views: Sequence[Ints], wrong: Sequence[Floats], blamed: Sequence[Floats]) -> list[Floats]:
     """Probability of each cell being wrong: the log-odds of all dependencies, each as far as its left side can be trusted."""
-    against, confirm, contradicted, ceiling = ([np.zeros(len(w)) for w in wrong] for _ in range(4))
-    for dependency, odds, known, _ in evidence:
-        trust = np.ones(len(odds))
-        for left in dependency.left:
-            trust = trust * (1 - np.maximum(blamed[left], np.where(wrong[left] > 0.5, wrong[left], 0)))
-        right = dependency.right
-        against[right] = np.maximum(against[right], np.where(odds > 0, odds, 0) * trust)
-        confirm[right] = np.maximum(confirm[right], np.where(odds < 0, -odds, 0) * trust)
-        contradicted[right] = np.maximum(contradicted[right], (odds > 0) * 1.0)
-        ceiling[right] = np.maximum(ceiling[right], np.maximum(known * trust, np.where(odds > 0, dependency.trust, 0)))
     out = []
-    for right, w in enumerate(wrong):
-        p = np.where(contradicted[right] > 0, sigmoid(against[right] - confirm[right] - _DOUBT), 0.0)
-        empty = (contradicted[right] == 0) & (ceiling[right] > 0)
-        out.append(np.where(empty, ceiling[right], np.minimum(p, np.maximum(ceiling[right], 0))) if len(w) else w)
+    for right, view in enumerate(views):
+        own = [one for one in evidence if one.dependency.right == right]
+        if not own:
+            out.append(np.zeros(len(view)))
+            continue
+        against, confirm, ceiling, contradicted = np.zeros(len(view)), np.zeros(len(view)), np.zeros(len(view)), np.zeros(len(view), dtype=bool)
+        for one in own:
+            trust = np.ones(len(view))
+            for left in one.dependency.left:
+                trust = trust * (1 - np.maximum(blamed[left], np.where(wrong[left] > 0.5, wrong[left], 0)))
+            odds, known = one.odds(view), one.known(view)
+            against = np.maximum(against, np.where(odds > 0, odds, 0) * trust)
+            confirm = np.maximum(confirm, np.where(odds < 0, -odds, 0) * trust)
+            contradicted |= odds > 0
+            ceiling = np.maximum(ceiling, np.maximum(known * trust, np.where(odds > 0, one.dependency.trust, 0)))
+        p = np.where(contradicted, sigmoid(against - confirm - _DOUBT), 0.0)
+        out.append(np.where(~contradicted & (ceiling > 0), ceiling, np.minimum(p, ceiling)))
     return out
 
 
-def _blame(evidence: Sequence[Evidence], wrong: Sequence[Floats], columns: int, rows: int) -> list[Floats]:
+def _blame(evidence: Sequence[Evidence], views: Sequence[Ints], rows: int) -> list[Floats]:
     """Left cells that several right cells contradict at once: one slip explains the row better than several."""
-    asked, broken, confirmed = (np.zeros((columns, rows)) for _ in range(3))
-    for dependency, odds, _, found in evidence:
-        confirmed[dependency.right] = np.maximum(confirmed[dependency.right], -odds)
-        if len(dependency.left) == 1:
-            left = dependency.left[0]
-            asked[left] += found.valid & (found.first_count >= 2)
+    asked, broken = (np.zeros((len(views), rows), dtype=np.uint16) for _ in range(2))
+    confirmed = np.zeros((len(views), rows), dtype=np.float32)
+    for one in evidence:
+        right = one.dependency.right
+        odds = one.odds(views[right])
+        confirmed[right] = np.maximum(confirmed[right], -odds)
+        if len(one.dependency.left) == 1:
+            left = one.dependency.left[0]
+            asked[left] += one.is_told
             # a value that is at home nowhere else is a slip of its own: a wrong left cell would have led to one that is
-            broken[left] += (odds > 1) & (found.overall > found.same)
+            broken[left] += (odds > 1) & one.is_stray
     several = (broken >= 2) & (broken >= 0.6 * asked) & (confirmed < 2)
-    return [np.where(several[column], 0.9, 0.0) for column in range(columns)]
+    return [np.where(several[column], 0.9, 0.0) for column in range(len(views))]
 
 
-def _signals(table: Table, views: Sequence[Ints], evidence: Sequence[Evidence], wrong: Sequence[Floats], blamed: Sequence[Floats]) -> list[Signal]:
+def _signals(
+    table: Table, views: Sequence[Ints], keys: dict[tuple[int, ...], Ints], evidence: Sequence[Evidence], wrong: Sequence[Floats], blamed: Sequence[Floats],
+) -> list[Signal]:  # fmt: skip
     signals = []
-    for right in range(len(table.columns)):
+    for right, view in enumerate(views):
         probability = np.maximum(wrong[right], np.where(blamed[right] > 0, np.maximum(wrong[right], 0.75), 0))
         rows = np.flatnonzero(probability > 0.05)
         if not rows.size:
             continue
-        loudest, first, group = np.zeros(table.rows), np.full(table.rows, -1), np.full(table.rows, -1)
-        for number, (dependency, odds, known, found) in enumerate(evidence):
-            if dependency.right == right:
-                says = np.where(odds > 0, odds, known)
-                louder = says > loudest
-                loudest, first = np.where(louder, says, loudest), np.where(louder, found.first, first)
-                group = np.where(louder, number, group)
-        empty = views[right][rows] < 0
+        told = _told(view, keys, [one for one in evidence if one.dependency.right == right], rows)
+        empty = view[rows] < 0
         for kind, of in (("missing", empty), ("conflict", ~empty)):
-            if (chosen := rows[of]).size:
-                reason = _Reason(table, right, chosen, first, group, [d for d, _, _, _ in evidence], evidence)
-                signals.append(Signal(right, kind, chosen, probability[chosen], reason.reason, reason.suggestion))
+            if (places := np.flatnonzero(of)).size:
+                reason = _Reason(table, right, rows[places], _Told(told.by, *(part[places] for part in (told.loudest, told.first, told.first_count, told.size))))
+                signals.append(Signal(right, kind, rows[places], probability[rows[places]], reason.reason, reason.suggestion))
     return signals
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The dependency that speaks loudest of each of some rows, and what it says.
+
+    Attributes:
+        by: Dependencies.
+        loudest: Number of the one, a row; -1: none speaks.
+        first: Value that is most frequent in the row's group.
+        first_count: Rows of the group with it.
+        size: Rows of the group.
+    """
+
+    by: list[Dependency]
+    loudest: Ints
+    first: Ints
+    first_count: Ints
+    size: Ints
+
+
+def _told(view: Ints, keys: dict[tuple[int, ...], Ints], evidence: Sequence[Evidence], rows: Ints) -> _Told:
+    loudness = np.zeros(len(rows))
+    loudest, first, first_count, size = (np.full(len(rows), -1, dtype=np.int64) for _ in range(4))
+    overall = np.bincount(view[view >= 0], minlength=int(view.max(initial=0)) + 1)
+    for number, one in enumerate(evidence):
+        says = np.where(view[rows] < 0, one.said[rows], np.maximum(one.said[rows], 0))
+        louder = np.flatnonzero(says > loudness)
+        if not louder.size:
+            continue
+        # counted again for the groups that are spoken of, rather than kept for all rows of all dependencies
+        key = keys[one.dependency.left]
+        wanted = np.zeros(int(key.max(initial=0)) + 2, dtype=bool)
+        wanted[key[rows[louder]]] = True
+        wanted[-1] = False
+        among = np.flatnonzero(wanted[key])
+        found = groups(key[among], view[among], overall)
+        at = np.searchsorted(among, rows[louder])
+        loudness[louder], loudest[louder] = says[louder], number
+        first[louder], first_count[louder], size[louder] = found.first[at], found.first_count[at], found.size[at]
+    return _Told([one.dependency for one in evidence], loudest, first, first_count, size)
 
 
 @dataclass(frozen=True)
@@ -215,24 +282,21 @@ class _Reason:
     table: Table
     right: int
     rows: Ints
-    first: Ints
-    group: Ints
-    dependencies: list[Dependency]
-    evidence: Sequence[Evidence]
+    told: _Told
 
     def reason(self, place: int) -> str:
         row = int(self.rows[place])
-        column = self.table.columns[self.right]
-        if self.group[row] < 0:
+        column, told = self.table.columns[self.right], self.told
+        if told.loudest[place] < 0:
             return f"这一行有多列与“{column.name}”相同的行不一致，本列可能填错"
-        dependency, _, _, found = self.evidence[self.group[row]]
+        dependency = told.by[told.loudest[place]]
         left = "、".join(f"{self.table.columns[i].name}为“{self._text(i, row)}”" for i in dependency.left)
         text = self._text(self.right, row)
         state = f"这里是“{text}”" if text.strip() else "这里为空"
-        return f"{left}的 {found.size[row]} 行中有 {found.first_count[row]} 行是“{self.suggestion(place)}”，{state}"
+        return f"{left}的 {told.size[place]} 行中有 {told.first_count[place]} 行是“{self.suggestion(place)}”，{state}"
 
     def suggestion(self, place: int) -> str:
-        value = int(self.first[self.rows[place]])
+        value = int(self.told.first[place])
         return self.table.columns[self.right].text(value) if value >= 0 else ""
 
     def _text(self, column: int, row: int) -> str:

@@ -33,19 +33,20 @@ class Groups:
     overall: Counts
 
 
-def groups(keys: Ints, values: Ints) -> Groups:
+def groups(keys: Ints, values: Ints, overall: NDArray[np.int64] | None = None) -> Groups:
     """Counts.
 
     Args:
         keys: Group of each row from 0; -1: none.
         values: Value of each row from 0; -1: none.
+        overall: Rows of each value in the whole column, where these are only some of its rows.
     """
     rows, spread = len(keys), int(values.max(initial=0)) + 1
     valid = (keys >= 0) & (values >= 0)
     pairs, where, counts = np.unique(keys[valid] * spread + values[valid], return_inverse=True, return_counts=True)
     of_pair = pairs // spread
     number = int(keys.max(initial=-1)) + 1
-    overall = np.bincount(values[valid], minlength=spread)
+    overall = np.bincount(values[valid], minlength=spread) if overall is None else overall
     order = np.lexsort((-overall[pairs % spread], -counts, of_pair))  # the winner of each group comes first
     heads = np.flatnonzero(np.r_[True, np.diff(of_pair[order]) > 0]) if len(order) else np.zeros(0, dtype=np.int64)
     # 32 bits: a table holds these of every dependency at once

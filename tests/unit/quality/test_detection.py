@@ -1,5 +1,6 @@
 """Wrong cells are found in tables that the detectors have not seen, and none in clean ones."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -101,6 +102,26 @@ def test_dependencies_that_hold_are_discovered_and_chance_ones_are_not(tmp_path:
 def test_the_same_table_gives_the_same_cells(tmp_path: Path) -> None:
     table = wrong_tables.spoilt_matters(6, 400)
     assert found_in(table, tmp_path)[1] == found_in(table, tmp_path)[1]
+
+
+def test_of_two_words_as_near_the_more_frequent_one_is_meant(tmp_path: Path) -> None:
+    found = _column(["桃塘镇"] * 30 + ["桃塘街道"] * 40 + ["云栖街道"] * 50 + ["桃塘道"], tmp_path)
+    assert found["桃塘道"].suggestion == "桃塘街道"
+
+
+def test_what_a_reason_counts_is_what_stands_in_the_table(tmp_path: Path) -> None:
+    table = wrong_tables.spoilt_hospitals(11)
+    cells = [cell for cell in found_in(table, tmp_path)[1] if cell.kind == "与同组不一致" and " 行中有 " in cell.reason]
+    assert len(cells) > 20
+    at = {name: number for number, name in enumerate(table.names)}
+    for cell in cells:
+        told = re.fullmatch(r"(.+)的 (\d+) 行中有 (\d+) 行是“(.*)”，这里是“.*”", cell.reason)
+        assert told is not None, cell.reason
+        lefts = dict(re.findall(r"([^、]+?)为“(.*?)”(?:、|$)", told[1]))
+        alike = [row[at[cell.column]] for row in table.dirty if all(row[at[name]] == value for name, value in lefts.items())]
+        filled = sum(bool(value.strip()) for value in alike)
+        # a value that only says the same in another way, or says that it is missing, is counted by what it means
+        assert abs(alike.count(told[4]) - int(told[3])) <= 1 and abs(filled - int(told[2])) <= 1, cell.reason
 
 
 def _column(values: list[str], tmp_path: Path) -> dict[str, Cell]:
