@@ -1,5 +1,6 @@
 """The Data Docs of a run in a browser that reaches nothing: they fetch nothing, and say what was found."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -30,5 +31,12 @@ def test_data_docs_fetch_nothing_and_lead_to_every_result(browser: Browser, tmp_
     assert "办件没有编号" in text and "不合理" in text and "10" in text
     for other in docs.rglob("*.html"):
         page.goto(other.as_uri())
+        text = page.locator("body").inner_text()
+        left = set(re.findall(r"[A-Za-z]{4,}", re.sub(r"批次标记.*|run-1", "", text.replace("Great Expectations", ""), flags=re.DOTALL)))
+        assert left <= {"there", "case"}, left  # names of a rule and, in the table of contents, of a suite
+        assert page.evaluate("[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name.startsWith('on'))).length") == 0
+        for link in page.locator("a").all():
+            target = str(link.get_attribute("href"))
+            assert page.locator(f"[id='{target[1:]}']").count() if target.startswith("#") else (other.parent / target).resolve().is_file(), target
     context.close()
     assert problems == [] and all(url.startswith("file:") and url.split("?")[0].endswith(".html") for url in asked)
