@@ -20,7 +20,7 @@ from quality.engine.evaluation import Limits
 from quality.engine.reading import CASE_TABLES
 from quality.face import compare, expectations_of, expected_counts
 from quality.ledger.checking import Checking, Outcome
-from quality.ledger.partitions import PartitionCheck, check_id
+from quality.ledger.partitions import PartitionCheck, check_id, said_silent
 from quality.ledger.rows import attach_former
 from quality.ledger.tables import forget_state, is_there, open_ledger
 from quality.suite import unexpected_rows
@@ -72,6 +72,7 @@ def check(
     masked: Path, run_id: str, rules: Path | None = None, progress: Progress | None = None, *, as_of: datetime | None = None,
     zone: str = "Asia/Shanghai", limits: Limits | None = None, left: Mapping[str, pa.Table] | None = None, previous: Path | None = None,
     calendar: WorkCalendar | None = None, docs: Path | None = None, own: Path | None = None, recount: bool = True,
+    silence: float = 1e-6,
 ) -> list[CheckResult]:  # fmt: skip
     """Evaluates the rules over what changed in the marts, keeps the ledger in them, and has Great Expectations count again.
 
@@ -89,6 +90,7 @@ def check(
         calendar: The city's working days; the official ones when None.
         docs: Folder for the Data Docs, made anew; none are built when None.
         own: Folder of the city's own rule files, which need not be there, as of :func:`load_rules`.
+        silence: Probability below which a department's day without rows is told; 0 tells none.
         recount: Great Expectations counts what was found, and writes the Data Docs.
 
     Returns:
@@ -106,7 +108,7 @@ def check(
         suite = load_rules(rules, connection, own)
         progress.start(STAGE, len(suite))
         as_of = as_of or connection.execute("SELECT coalesce(max(as_of), to_timestamp(0)) FROM marts.fct_case").fetchall()[0][0]
-        outcome = Checking(connection, run_id, as_of, suite, limits, left, calendar or work_calendar()).run()
+        outcome = Checking(connection, run_id, as_of, suite, limits, left, calendar or work_calendar(), silence).run()
         expectations = expectations_of(suite, outcome.evaluated, outcome.failed)
         expected = expected_counts(connection, expectations)
         results = _results(connection, run_id, suite, outcome)
@@ -202,12 +204,15 @@ def _passed(results: Sequence[CheckResult]) -> str:
 
 
 def _of_partitions(run_id: str, check: PartitionCheck) -> CheckResult:
-    failed = len(check.missing) + len(check.unexpected)
+    failed = len(check.missing) + len(check.unexpected) + len(check.silent)
     message = f"{TABLES[check.table].title}的日期分区：应有数据的工作日 {check.expected:,} 个"
     if check.missing:
         message += f"，{len(check.missing):,} 个没有数据（{_days(check.missing)}）"
     if check.unexpected:
         message += f"，另有 {len(check.unexpected):,} 个晚于数据截止日（{_days(check.unexpected)}）"
+    if check.silent:
+        day = max(check.silent)
+        message += f"，{len(check.silent):,} 个日子有部门没有数据（最近 {day}：{said_silent(check.silent[day])}）"
     return CheckResult(
         run_id, check.rule_id, check.table, DIMENSIONS["completeness"], "counts", not failed, failed, check.expected, message if failed else f"{message}，没有缺漏",
         f"SELECT * FROM marts.quality_check WHERE rule_id = '{check.rule_id}' AND status IN ('missing', 'unexpected')", False,  # noqa: S608 - our own

@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     quality_rule_seconds: float = Field(120, gt=0, description="Seconds after which a quality rule is stopped and reported as not evaluated; the others go on.")
     quality_rules: Path | None = Field(None, description="Folder of the city's own quality rules, read beside the shipped ones; none: `rules` in the home, if it is there.")
     quality_listed: int = Field(100_000, ge=1, description="Violations of one quality rule that the ledger lists; of more it lists an even sample of at most as many and counts the rest.")
+    quality_silence: float = Field(1e-6, ge=0, lt=1, description="A department that sends nothing on a working day is reported where that would happen by chance less often than this; 0 reports none.")
     quality_recount: bool = Field(True, description="Great Expectations counts in each run what the quality rules found; without it there are no pages of it either.")
     quality_docs: bool = Field(True, description="Pages of Great Expectations (Data Docs) are written beside the report of each run.")
     forecast: bool = Field(True, description="Each run forecasts which open cases will probably be late.")

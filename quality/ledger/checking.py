@@ -99,14 +99,15 @@ class Checking:
             that is not known, whereupon rules that look at other rows of a case are evaluated in full. With it, and the
             published snapshot attached (:func:`quality.ledger.rows.attach_former`), changed rows alone are evaluated.
         calendar: The city's working days.
+        silence: Probability below which a department's day without rows is told; 0 tells none.
     """
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, run_id: str, as_of: datetime, rules: Sequence[Rule], limits: Limits,
-        left: Mapping[str, pa.Table] | None, calendar: WorkCalendar,
+        left: Mapping[str, pa.Table] | None, calendar: WorkCalendar, silence: float = 0,
     ) -> None:  # fmt: skip
         self._connection, self._run_id, self._as_of, self._rules = connection, run_id, as_of, list(rules)
-        self._limits, self._left, self._calendar = limits, left, calendar
+        self._limits, self._left, self._calendar, self._silence = limits, left, calendar, silence
         self._outcome = Outcome()
         self._missing: dict[str, str] = {}
         self._digests: dict[str, str] = {}
@@ -350,7 +351,8 @@ class Checking:
         keep_answers(connection, self._digests)
         stamp(connection)
         there = sorted({p.rule.table for p in prepared})
-        outcome.partitions = check_partitions(connection, there, self._today(), self._calendar)
+        counting = {p.rule.table: p.rule.id for p in prepared if p.rule.checked == "true" and p.rule.id not in outcome.failed}
+        outcome.partitions = check_partitions(connection, there, self._today(), self._calendar, counting, self._silence)
         note_checks(connection, self._run_id, outcome.partitions)
         merge.note_day(connection, self._as_of)
         connection.commit()

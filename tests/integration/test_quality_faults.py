@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from quality import service
 from quality.catalogue.model import Rule
 from quality.engine.evaluation import Limits
 from quality.ledger.checking import Checking, Outcome
-from quality.ledger.partitions import check_partitions
+from quality.ledger.partitions import check_partitions, note_checks
 from quality.ledger.tables import is_there, open_ledger
 from tests.support.quality_marts import write_good_marts
 from tests.support.snapshots import AS_OF
@@ -98,6 +99,8 @@ def test_a_mart_without_rows_is_not_good(marts: duckdb.DuckDBPyConnection) -> No
     own = rule("of_reviews", subject="review", table="fct_review", message="评价不合理", failing="is_bad")
     check(marts, own)
     assert of(marts, "of_reviews") == [("empty", 0, 0, 0)]
+    assert marts.execute("SELECT status FROM marts.quality_rule").fetchall() == [("empty",)]
+    assert check(marts, own, run="run-2").evaluated == {}, "evaluated once, and nothing changed"
 
 
 def test_a_column_of_nulls(marts: duckdb.DuckDBPyConnection) -> None:
@@ -248,6 +251,32 @@ def test_missing_and_unexpected_partitions(marts: duckdb.DuckDBPyConnection) -> 
     assert [str(day) for day in found.unexpected] == ["2026-07-02"]  # the first of July is the day after as_of, without rows
     rows = marts.execute("SELECT status, count(*) FROM marts.quality_check WHERE rule_id = 'case_partitions' AND partition_on IS NOT NULL GROUP BY 1").fetchall()
     assert dict(rows) == {"missing": len(found.missing), "unexpected": 1}
+
+
+def test_a_department_that_sends_nothing_is_told_where_that_is_no_chance() -> None:
+    calendar, today = work_calendar(), date(2026, 6, 29)
+    days = [day for day in calendar.working_days if date(2026, 3, 2) <= day < today]
+    gap, small_gap = days[40:43], days[50:60]
+    with duckdb.connect() as connection:
+        open_ledger(connection)
+        connection.execute("CREATE TEMP TABLE now_partition (table_name VARCHAR, partition_on DATE, row_count BIGINT, newest BIGINT, content VARCHAR)")
+        connection.execute("INSERT INTO now_partition SELECT 'fct_case', unnest($days::DATE[]), 100, 1, NULL", {"days": days})
+        sent = [(day, code, rows) for day in days for code, rows, without in (("large", 40, gap), ("small", 5, small_gap)) if day not in without]
+        connection.executemany("INSERT INTO marts.mart_quality_department_day VALUES (?, ?, 'rule', 'case', 'validity', 'counts', ?, 0)", sent)
+
+        def silent(chance: float) -> dict[date, list[str]]:
+            [found] = check_partitions(connection, ["fct_case"], today, calendar, {"fct_case": "rule"}, chance)
+            assert found.missing == found.unexpected == ()
+            note_checks(connection, "run-1", [found])
+            return {day: [code for code, _ in who] for day, who in found.silent.items()}
+
+        assert silent(1e-6) == {day: ["large"] for day in gap}  # the small one's silence is likely enough
+        assert silent(1e-2) == {day: ["large"] for day in gap} | {small_gap[0]: ["small"], small_gap[1]: ["small"]}
+        assert silent(0) == {}
+        silent(1e-6)
+        assert connection.execute("SELECT partition_on, rows_failed, status, reason FROM marts.quality_check WHERE partition_on IS NOT NULL ORDER BY 1").fetchone() == (
+            gap[0], 1, "missing", "部门当日没有数据，不像是偶然：large（此前日均 40 行）",
+        )  # fmt: skip
 
 
 def test_a_source_that_speaks_once_a_week_misses_nothing() -> None:

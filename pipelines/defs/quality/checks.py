@@ -50,7 +50,7 @@ def _quality(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[
         left=left_since(settings, checked_run(settings.marts), run), previous=previous, calendar=city_calendar(settings),
         docs=settings.home / "reports" / "checks" / run.run_id if settings.quality_docs else None,
         own=settings.own_rules,
-        recount=settings.quality_recount,
+        recount=settings.quality_recount, silence=settings.quality_silence,
     )  # fmt: skip
     write_results(settings.marts, results)
     for result in results:
