@@ -17,6 +17,8 @@ MOST = 20_000
 """Frequent texts against which slips are compared."""
 LONGEST = 60
 """Characters beyond which a text is prose."""
+_SECOND_LEVEL = 0xD8
+"""First byte in GB/T 2312 from which on its characters of the second level stand, by radical."""
 SMALL_DOMAIN = 60
 """Categories that a closed list has at most."""
 
@@ -73,11 +75,26 @@ def strangers(number: int, column: Column) -> list[Signal]:
     ratio = counts[:-1] / counts[1:]
     at = int(ratio.argmax())
     inside, outside = counts[: at + 1], counts[at + 1 :]
-    few = outside.sum() <= 0.03 * column.filled and outside[0] <= 2  # slips hardly repeat, rare categories do
+    few = outside.sum() <= 0.03 * column.filled
     if len(inside) > SMALL_DOMAIN or ratio[at] < OFTEN or inside[-1] < 0.01 * column.filled or not few:
         return []
-    found = np.where((column.counts <= outside[0]) & ~column.is_null, 0.8, 0.0)
+    beyond = (column.counts <= outside[0]) & ~column.is_null
+    if outside[0] > 2:  # slips hardly repeat, rare categories do; but they are written in common characters
+        known = {character for value in np.flatnonzero((column.counts > outside[0]) & ~column.is_null) for character in column.text(value)}
+        uncommon = np.zeros(len(column.values))
+        for value in np.flatnonzero(beyond):
+            uncommon[value] = 0.8 * any(_is_uncommon(character) and character not in known for character in column.text(value))
+        return [about_values(number, column, "domain", uncommon, lambda text: f"“{text}”不在本列的 {len(inside)} 个常用值之中，并含有它们没有的生僻字")]
+    found = np.where(beyond, 0.8, 0.0)
     return [about_values(number, column, "domain", found, lambda text: f"“{text}”不在本列的 {len(inside)} 个常用值之中，只出现 {outside[0]} 次以内")]
+
+
+def _is_uncommon(character: str) -> bool:
+    """A Chinese character outside the 3,755 of the first level of GB/T 2312, in which words of administration are written: 囗 for 口."""
+    if not "\u4e00" <= character <= "\u9fff":
+        return False
+    encoded = character.encode("gb2312", errors="ignore")
+    return not encoded or encoded[0] >= _SECOND_LEVEL
 
 
 def merged(table: Table) -> list[Signal]:

@@ -58,10 +58,13 @@ def units(number: int, column: Column) -> list[Signal]:
         wrong, p = (affixed & (spelling != rows.argmax()), 0.95) if spelled_alike else (affixed, 0.9)
     found = np.where(wrong, p, 0.0)
     inside = re.compile(_NUMBER_INSIDE)
+    whole = np.asarray(pc.match_substring_regex(values, r"^[+-]?\d[\d,]*(\.0+)?$").to_numpy(zero_copy_only=False)) & ~column.is_null
+    with_zeros = np.asarray(pc.match_substring_regex(values, r"\.0+$").to_numpy(zero_copy_only=False)) & whole
+    keeps_zeros = column.share(with_zeros) > column.share(whole) / 2 > 0  # 12.0, as the plain numbers of the column are written
 
     def number_of(value: int) -> str:
         match = inside.search(column.text(value))
-        return match[0] if match else ""
+        return "" if not match else match[0] if keeps_zeros else re.sub(r"\.0+$", "", match[0])
 
     return [about_values(number, column, "unit", found, lambda text: f"“{text}”把单位或符号写进了数字，与本列其他写法不一致", number_of)]
 

@@ -202,3 +202,19 @@ def test_no_cut_above_the_floor_has_a_better_expected_f1(probabilities: list[flo
     if least > FLOOR:
         expected = {at: 2 * p[p >= at].sum() / ((p >= at).sum() + likely.sum()) for at in {least, *likely.tolist()}}
         assert expected[least] >= max(expected.values()) - 1e-9
+
+
+def test_numbers_are_suggested_as_their_column_writes_them(tmp_path: Path) -> None:
+    ways = [f"{n}.0 {unit}" for n in (12, 16, 24) for unit in ("oz", "ounce", "oz.")] + ["8.4 oz"]
+    random = Random(3)
+    cells = _column([random.choice(ways) for _ in range(400)], tmp_path)
+    assert {cell.suggestion for cell in cells.values()} == {"12", "16", "24", "8.4"}
+    kept = _column([f"{random.choice([12, 16, 24])}.0" for _ in range(390)] + ["12.0 oz"] * 10, tmp_path)
+    assert {cell.suggestion for cell in kept.values()} == {"12.0"}
+
+
+def test_an_uncommon_character_in_a_closed_list_is_a_slip_however_often(tmp_path: Path) -> None:
+    random = Random(4)
+    usual = [random.choice(["窗口", "网上", "自助机"]) for _ in range(2900)]
+    assert set(_column(usual + ["窗囗"] * 12 + ["自囗"] * 8, tmp_path)) == {"窗囗", "自囗"}
+    assert not _column(usual + ["邮寄"] * 12 + ["代办"] * 8, tmp_path)  # rare categories in common characters
