@@ -21,7 +21,7 @@ from quality.catalogue.model import Rule
 from quality.reporting import ledger
 from quality.reporting.closing import reconcile
 from quality.reporting.files import write_held, write_package
-from quality.reporting.items import Subject, subject_of, table_of
+from quality.reporting.items import REPORTED, Subject, subject_of, table_of
 from quality.reporting.ledger import Folders, Package
 from quality.reporting.manifest import (
     MANIFEST,
@@ -46,6 +46,7 @@ from quality.reporting.selection import (
     decide,
     find_gone,
     find_reasons,
+    followers,
     one,
     require_checks,
     within,
@@ -91,8 +92,7 @@ def build(
     """The package of a subject and period: see :func:`quality.reporting.service.build`."""
     with _drafting(settings, subject, rules, progress, sheet_rows) as draft:
         _refuse_days(draft, period)
-        covered = _choose(draft, period)
-        gone = find_gone(draft.connection, draft.subject)
+        covered, gone = _choose(draft, period)
         _refuse_vanished(draft, gone, vanished)
         _outgoing(draft, "deleted")
         total = one(draft.connection, "SELECT count(*) FROM outgoing")
@@ -153,6 +153,15 @@ def list_held(
         return rows
 
 
+def list_followers(settings: Settings, package: str) -> dict[str, int]:
+    """What a package left above: see :func:`quality.reporting.service.followers`."""
+    with ledger.opened(settings) as connection:
+        ledger.attach_snapshot(connection, SnapshotStore(settings).in_service().path, Folders.of(settings).building)
+        queries = {subject: followers(subject, package) for subject in REPORTED}
+        counted = {subject: one(connection, f"SELECT count(*) FROM ({query})") for subject, query in queries.items() if query}
+    return {subject: rows for subject, rows in counted.items() if rows}
+
+
 @contextmanager
 def _drafting(settings: Settings, subject: str, rules: Path | None, progress: Progress | None, sheet_rows: int) -> Iterator[_Draft]:
     """What every package begins with; what was built is removed when it does not come to its end."""
@@ -195,24 +204,26 @@ def _refuse_days(draft: _Draft, period: Period) -> None:
         raise YiwangError("YW-REPORT-002", period=period, detail=f"已发布数据的截止日 {last} 早于上一包所用的数据，会把已上报的内容改回去")
 
 
-def _choose(draft: _Draft, period: Period) -> list[Period]:
-    """Fills ``fate`` and ``held_reason``; the periods that packages have been about, this one included."""
+def _choose(draft: _Draft, period: Period) -> tuple[list[Period], int]:
+    """Fills ``fate``, ``gone`` and ``held_reason``; the periods that packages have been about, this one included, and how many records vanished."""
     covered = [package.period for package in draft.before if package.period]
     find_reasons(draft.connection, draft.subject.table, draft.rules)
     decide(draft.connection, draft.subject, period, covered)
+    gone = find_gone(draft.connection, draft.subject)
     on, titles = draft.subject.on, draft.titles
     draft.connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE held_reason AS
         SELECT r.source, r.record_key, f.day, {on.department or "NULL"} AS department_code, r.place, r.rule_id,
-            coalesce(MAP($rules, $titles)[r.rule_id], r.rule_id) AS rule, r.field, r.value, r.message, r.rule_id = f.first_rule AS is_first, f.is_reported
+            coalesce(MAP($rules, $titles)[r.rule_id], r.rule_id) AS rule, r.field, r.value, r.message, r.rule_id = f.first_rule AS is_first,
+            f.is_reported AND (f.source, f.record_key) NOT IN (SELECT (source, record_key) FROM gone) AS is_reported
         FROM reason_{draft.subject.table} AS r
         JOIN (SELECT * FROM fate WHERE fate = '{HELD}') AS f USING (source, record_key)
         JOIN marts.{draft.subject.table} AS t ON t.source = r.source AND {on.record_key} = r.record_key
         """,
         {"rules": list(titles), "titles": list(titles.values())},
     )
-    return [period, *covered]
+    return [period, *covered], gone
 
 
 def _not_due(subject: Subject, covered: Sequence[Period]) -> str:

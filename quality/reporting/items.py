@@ -9,6 +9,9 @@ from quality.catalogue.subjects import TABLES, CheckedTable
 
 REPORTED = {"matter": "dim_matter", "case": "fct_case", "case_event": "fct_case_event", "certificate": "fct_certificate", "review": "fct_review"}
 """Subject that can be reported → the mart that holds its records."""
+REPORTED_FIRST = {"fct_case": "case"}
+"""Mart → its subject, where its records must stand above before what belongs to them. Matters need not: the level above has the list of them
+from elsewhere, the packages only bring it up to date."""
 CLEAR, MASKED, ABSENT = "clear", "masked", "absent"
 """How an item goes out."""
 _MASKED = "个人信息，只有脱敏值"

@@ -15,12 +15,14 @@ import duckdb
 from models.domain.errors import YiwangError
 from quality.catalogue.model import Rule
 from quality.catalogue.subjects import TABLES, Parent
-from quality.reporting.items import Subject
+from quality.reporting.items import REPORTED, REPORTED_FIRST, Subject
 from quality.reporting.period import Period
 
-NOT_CHECKED, UNDATED, PARENT_HELD, PARENT_MISSING = "not_checked", "undated", "parent_held", "parent_missing"
-"""Reasons that are no rules: the partition was not checked, the record has no day, its parent is held back or unknown."""
-REASONS = {NOT_CHECKED: "未经检查", UNDATED: "没有日期", PARENT_HELD: "所属记录暂缓上报", PARENT_MISSING: "所属记录不存在"}
+NOT_CHECKED, UNDATED, PARENT_HELD, PARENT_MISSING, PARENT_WAITS = "not_checked", "undated", "parent_held", "parent_missing", "parent_not_reported"
+"""Reasons that are no rules: the partition was not checked, the record has no day, its parent is held back, unknown, or does not stand above (yet)."""
+REASONS = {
+    NOT_CHECKED: "未经检查", UNDATED: "没有日期", PARENT_HELD: "所属记录暂缓上报", PARENT_MISSING: "所属记录不存在", PARENT_WAITS: "所属记录尚未上报或已撤回",
+}  # fmt: skip
 """Reason that is no rule → its Chinese name."""
 NEW, LATE, CORRECT, WITHDRAW = "new", "late", "correct", "withdraw"
 ACTIONS = {NEW: "新增", LATE: "补报", CORRECT: "更正", WITHDRAW: "撤回"}
@@ -155,14 +157,28 @@ def _parents(connection: duckdb.DuckDBPyConnection, table: str, parent: Parent) 
     )
     same = " AND ".join(f"p.p{number} = t.{column}" for number, column in enumerate(parent.columns))
     named = " AND ".join(f"t.{column} IS NOT NULL" for column in parent.columns)
+    stands = "true"
+    if subject := REPORTED_FIRST.get(parent.table):
+        stands = f"{_parent_of(parent)} IN (SELECT (source, record_key) FROM ledger.reported WHERE subject = '{subject}' AND state = 'reported')"
     connection.execute(
         f"""
         INSERT INTO reason_{table}
-        SELECT {on.source or "NULL"}, {on.record_key}, 2000000, CASE WHEN p.passes IS NULL THEN '{PARENT_MISSING}' ELSE '{PARENT_HELD}' END, NULL, NULL,
-            CASE WHEN p.passes IS NULL THEN '所属的{above.title}不存在' ELSE '所属的{above.title}暂缓上报' END
-        FROM marts.{table} AS t LEFT JOIN parent AS p ON {same} WHERE {named} AND p.passes IS NOT TRUE
+        SELECT source, record_key, 2000000, reason, NULL, NULL, '所属的{above.title}' || CASE reason WHEN '{PARENT_MISSING}' THEN '不存在'
+            WHEN '{PARENT_HELD}' THEN '暂缓上报' ELSE '尚未上报或已撤回' END
+        FROM (
+            SELECT {on.source or "NULL"} AS source, {on.record_key} AS record_key, CASE WHEN p.passes IS NULL THEN '{PARENT_MISSING}'
+                WHEN NOT p.passes THEN '{PARENT_HELD}' WHEN NOT ({stands}) THEN '{PARENT_WAITS}' END AS reason
+            FROM marts.{table} AS t LEFT JOIN parent AS p ON {same} WHERE {named}
+        ) WHERE reason IS NOT NULL
         """
     )
+
+
+def _parent_of(parent: Parent) -> str:
+    """SQL of what a row ``t`` belongs to: source and key, as the ledger has them, whether or not the parent's mart has it."""
+    mine = {theirs: column for column, theirs in parent.columns.items()}
+    key = " || '/' || ".join(f"coalesce(CAST(t.{mine[column]} AS VARCHAR), '')" for column in TABLES[parent.table].key)
+    return f"(t.{mine['source']}, {key})"
 
 
 def decide(connection: duckdb.DuckDBPyConnection, subject: Subject, period: Period | None, covered: Sequence[Period]) -> None:
@@ -217,7 +233,13 @@ def _reported(connection: duckdb.DuckDBPyConnection, subject: Subject) -> None:
 
 
 def find_gone(connection: duckdb.DuckDBPyConnection, subject: Subject) -> int:
-    """Fills ``gone`` with what was reported and the source has no more; its number of rows."""
+    """Fills ``gone`` with what was reported and must not stand any more.
+
+    That is what the source has no more, and what belongs to a record that was withdrawn.
+
+    Returns:
+        The number of those that the source has no more.
+    """
     on = subject.on
     connection.execute(
         f"""
@@ -227,7 +249,28 @@ def find_gone(connection: duckdb.DuckDBPyConnection, subject: Subject) -> int:
         WHERE l.state = 'reported'
         """
     )
-    return one(connection, "SELECT count(*) FROM gone")
+    vanished = one(connection, "SELECT count(*) FROM gone")
+    if query := followers(subject.name):
+        connection.execute(f"INSERT INTO gone SELECT source, record_key, key, day, digest FROM ({query})")
+    return vanished
+
+
+def followers(name: str, package: str | None = None) -> str | None:
+    """SQL of what stands above of a subject though what it belongs to was withdrawn; None where nothing has to stand first.
+
+    Args:
+        name: The subject.
+        package: Only of what this package withdrew.
+    """
+    on, parent = TABLES[REPORTED[name]], TABLES[REPORTED[name]].parent
+    if parent is None or parent.table not in REPORTED_FIRST:
+        return None
+    by = f"AND package = '{package}'" if package else ""
+    withdrawn = f"SELECT (source, record_key) FROM ledger.reported WHERE subject = '{REPORTED_FIRST[parent.table]}' AND state <> 'reported' {by}"
+    return (
+        f"SELECT l.* FROM ledger.reported AS l JOIN marts.{REPORTED[name]} AS t ON {on.source} = l.source AND {on.record_key} = l.record_key "
+        f"WHERE l.subject = '{name}' AND l.state = 'reported' AND {_parent_of(parent)} IN ({withdrawn})"
+    )
 
 
 def within(day: str, periods: Sequence[Period]) -> str:

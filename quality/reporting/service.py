@@ -3,7 +3,8 @@
 A package brings the level above up to date on all days that packages of its subject have been about: what is new in its
 period, what was mended or arrived late since (补报), what changed since it was reported (更正) and what its source has
 deleted (撤回). A record goes out once in each version, and never while it has an open blocking violation, stands in a partition
-that was not checked, or belongs to a record that is held back.
+that was not checked, or belongs to a record that is held back or does not stand above: cases go first, and what belongs to one that
+was withdrawn is withdrawn by the next package of its subject.
 """
 
 import os
@@ -24,7 +25,7 @@ from quality.reporting.signing import public_key
 from quality.reporting.verification import read_manifest, verify
 
 __all__ = [
-    "REPORTED", "Manifest", "Package", "Period", "build", "correct", "folder_of", "held", "held_folder_of", "packages", "public_key", "read_manifest",
+    "REPORTED", "Manifest", "Package", "Period", "build", "correct", "folder_of", "followers", "held", "held_folder_of", "packages", "public_key", "read_manifest",
     "resend", "verify", "withdraw",
 ]  # fmt: skip
 
@@ -74,6 +75,16 @@ def withdraw(settings: Settings, subject: str, keys: Sequence[str], at: datetime
         YiwangError: YW-REPORT-008 where one was never reported or is withdrawn already: then none is.
     """
     return building.on_demand(settings, subject, "withdraw", keys, at, rules=rules, progress=progress)
+
+
+def followers(settings: Settings, number: str) -> dict[str, int]:
+    """Subject → records that still stand above and belong to what a package withdrew: the next package of their subject withdraws them.
+
+    Args:
+        settings: The home.
+        number: Number of the package.
+    """
+    return building.list_followers(settings, number)
 
 
 def held(

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from serving.cli.audit import settings_at
@@ -130,6 +131,9 @@ def withdraw(subject: Subject, keys: Keys, home: Home = None) -> None:
         with Bars(Console(stderr=True)) as bars:
             package = service.withdraw(settings, subject, _keys(keys), datetime.now(UTC), progress=bars)
         _print(settings, package)
+        if left := service.followers(settings, package.number):
+            counts = "、".join(f"{SUBJECT_TITLES[name]} {rows:,} 条" for name, rows in left.items())
+            _say(f"所属的{counts}还在上级，请接着建它们的下一包，随包撤回。")
 
 
 @app.command()

@@ -15,13 +15,14 @@ import pytest
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.snapshots import SnapshotStore
-from quality.reporting import building, service
+from quality.reporting import building, selection, service
 from quality.reporting.service import Period
 from tests.support.reporting import publish, write_rules
 from tests.support.snapshots import AS_OF
 
 JUNE, MAY = Period.parse("2026-06"), Period.parse("2026-05")
 SPRING = Period.parse("2026-01-01..2026-06-30")
+ALL = Period.parse("2024-01-01..2026-06-30")
 AT = datetime(2026, 7, 1, 1, tzinfo=UTC)
 LATER = AS_OF + timedelta(days=31)
 BAD_KIND = "UPDATE marts.fct_case SET case_kind_code = 'X9' WHERE hash(case_number) % 7 = 0"
@@ -112,20 +113,81 @@ def test_what_belongs_to_a_held_record_is_held(settings: Settings, rules: Path) 
     publish(settings, rules, changes=[BAD_KIND, UNNAMED, orphan, books])
     held_cases = {key for key, in query(settings, "SELECT case_number FROM marts.fct_case WHERE case_kind_code = 'X9' OR matter_code IN "
                                                   "(SELECT matter_code FROM marts.dim_matter WHERE matter_name IS NULL)")}  # fmt: skip
+    cases = service.build(settings, "case", SPRING, AT, rules=rules)
     package = service.build(settings, "case_event", JUNE, AT, rules=rules)
     assert not {line["case_number"] for line in lines(settings, package.number)} & held_cases
     held = held_lines(settings, package.number)
     assert {line["record_key"].rpartition("/")[0] for line in held if line["rule_id"] == "parent_held"} <= held_cases
     assert [line["message"] for line in held if line["rule_id"] == "parent_missing"] == ["所属的办件不存在"]
-    cases = service.build(settings, "case", JUNE, AT, rules=rules)
     reasons = Counter(line["rule_id"] for line in held_lines(settings, cases.number))
     assert reasons["parent_held"] > 0 and reasons["case_kind_known"] > 0
     assert [line["record_key"] for line in held_lines(settings, service.build(settings, "matter", JUNE, AT, rules=rules).number)]
 
 
+@pytest.mark.parametrize("subject", ["case_event", "certificate", "review"])
+def test_what_belongs_to_a_case_goes_after_it_and_comes_back_with_it(settings: Settings, rules: Path, subject: str) -> None:
+    publish(settings, rules)
+    first = service.build(settings, subject, SPRING, AT, rules=rules)
+    assert first.rows == 0 and {line["rule_id"] for line in held_lines(settings, first.number)} == {"parent_not_reported"}
+    service.build(settings, "case", JUNE, AT, rules=rules)
+    second = service.build(settings, subject, SPRING, AT, rules=rules)
+    sent = lines(settings, second.number)
+    june = {key for key, in query(settings, "SELECT case_number FROM marts.fct_case WHERE received_on >= '2026-06-01'")}
+    assert {line["case_number"] for line in sent} <= june and len(sent) == second.rows > 3
+    taken = sent[0]["case_number"]
+    theirs = sum(line["case_number"] == taken for line in sent)
+    back = service.withdraw(settings, "case", [taken], AT, rules=rules)
+    assert service.followers(settings, back.number) == {subject: theirs}
+    third = service.build(settings, subject, SPRING, AT, rules=rules)
+    assert [(line["action"], line["source"]) for line in lines(settings, third.number)] == [("withdraw", "sample")] * theirs
+    told = [line for line in held_lines(settings, third.number) if line["is_reported"]]
+    assert told == [], "nothing of it stands above any more"
+    assert service.followers(settings, back.number) == {}
+    service.correct(settings, "case", [taken], AT, rules=rules)
+    fourth = service.build(settings, subject, SPRING, AT, rules=rules)
+    assert [(line["action"], line["case_number"]) for line in lines(settings, fourth.number)] == [("new", taken)] * theirs
+
+
+def test_what_went_out_before_its_case_had_to_stays_above_and_is_told(settings: Settings, rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of the time when steps were reported before their cases."""
+    publish(settings, rules)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(selection, "REPORTED_FIRST", {})
+        before = service.build(settings, "case_event", JUNE, AT, rules=rules)
+    publish(settings, rules, run=1, changes=["UPDATE marts.fct_case_event SET activity = '新的' WHERE occurred_on >= '2026-06-01'"])
+    with pytest.raises(YiwangError) as caught:
+        service.build(settings, "case_event", JUNE, AT, rules=rules)
+    assert caught.value.code == "YW-REPORT-003"
+    service.build(settings, "case", ALL, AT, rules=rules)
+    after = service.build(settings, "case_event", JUNE, AT, rules=rules)
+    assert {line["action"] for line in lines(settings, after.number)} == {"correct"} and after.rows == before.rows > 0
+
+
+def test_what_the_source_recorded_goes_out_not_what_the_clock_deems(settings: Settings, rules: Path) -> None:
+    deemed = "UPDATE marts.fct_case SET accepted_at = received_at, is_deemed_accepted = true, {} WHERE received_on = (SELECT max(received_on) FROM marts.fct_case)"
+    publish(settings, rules, changes=[deemed.format("recorded_accepted_at = TIMESTAMPTZ '2026-06-30 10:00:00+08'")])
+    package = service.build(settings, "case", JUNE, AT, rules=rules)
+    told = {line["case_number"]: line["accepted_at"] for line in lines(settings, package.number)}
+    day = "SELECT case_number FROM marts.fct_case WHERE received_on = (SELECT max(received_on) FROM marts.fct_case)"
+    assert {told[key] for key, in query(settings, day)} == {"2026-06-30T10:00:00+08:00"}
+    publish(settings, rules, run=1, changes=[deemed.format("recorded_accepted_at = NULL")])
+    told = {line["case_number"]: line["accepted_at"] for line in lines(settings, service.build(settings, "case", JUNE, AT, rules=rules).number)}
+    assert told == {key: None for key, in query(settings, day)}, "a source that recorded none reports none"
+
+
+def test_no_end_goes_out_as_a_word_and_a_missing_end_as_nothing(settings: Settings, rules: Path) -> None:
+    publish(settings, rules, changes=["UPDATE marts.fct_certificate SET valid_to = NULL, is_long_term = hash(certificate_id) % 2 = 0"])
+    service.build(settings, "case", ALL, AT, rules=rules)
+    told = {line["certificate_id"]: line["valid_to"] for line in lines(settings, service.build(settings, "certificate", SPRING, AT, rules=rules).number)}
+    assert told == {key: "长期" if flag else None for key, flag in query(settings, "SELECT certificate_id, is_long_term FROM marts.fct_certificate") if key in told}
+    assert set(told.values()) == {"长期", None}
+
+
 @pytest.mark.parametrize("subject", ["case", "matter", *(pytest.param(subject, marks=pytest.mark.slow) for subject in ("case_event", "certificate", "review"))])
 def test_workbooks_say_what_the_json_lines_say(settings: Settings, rules: Path, subject: str) -> None:
     publish(settings, rules, changes=[BAD_KIND])
+    if subject not in ("case", "matter"):
+        service.build(settings, "case", ALL, AT, rules=rules)
     package = building.build(settings, subject, SPRING, AT, rules=rules, sheet_rows=30)
     sent = lines(settings, package.number)
     manifest = service.read_manifest(service.folder_of(settings, package.number))
