@@ -12,7 +12,7 @@ from models.domain.errors import YiwangError
 from quality.detection.table import Column, Table
 
 MAX_CELLS = 20_000_000
-"""Cells that a table may have: a million rows of twenty columns, for which about five gigabytes of memory are needed."""
+"""Cells that a table may have: a million rows of twenty columns, for which about two gigabytes of memory are needed."""
 _CHUNK = 1 << 20
 _BLOCK = 8 << 20
 _SEPARATORS = (",", "\t", ";", "|")
