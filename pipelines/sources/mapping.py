@@ -109,16 +109,18 @@ def select(source: Source, available: Mapping[str, str], relation: str, faults: 
     suspects: dict[str, str] = {}
     for field, target in types.items():
         spec = mapped.get(field)
-        if spec is None and field in flags:
-            read[field] = _says_no_end(mapped.get(flags[field]), available)
-            typed_values[field] = f"r.{name(field)}"
-            continue
+        said = None
+        if field in flags:
+            said = f"_said_{field}"
+            read[said] = _says_no_end(mapped.get(flags[field]), available)
         if spec is None:
-            typed_values[field] = f"NULL::{target}"
+            typed_values[field] = f"r.{name(said)}" if said else f"NULL::{target}"
             continue
         value, checked = _read(source, field, spec, available.get(spec.column or "", "VARCHAR"), target)
         read[field] = value
         typed_values[field] = checked or f"r.{name(field)}"
+        if said:  # a column of its own may be there and empty
+            typed_values[field] = f"CASE WHEN r.{name(field)} IS NULL THEN r.{name(said)} ELSE {typed_values[field]} END"
         if checked:
             suspects[field] = target
     if source.deleted:

@@ -144,6 +144,8 @@ def test_long_term_is_no_last_day(home: SyncHome) -> None:
     ("SELECT 'Z1' AS certificate_id, 'infinity'::DATE AS valid_to UNION ALL SELECT 'Z2', NULL UNION ALL SELECT 'Z3', DATE '2030-01-01'",
      [(None, True), (None, False), (date(2030, 1, 1), False)]),
     ("SELECT 'Z1' AS certificate_id, '是' AS 是否长期有效 UNION ALL SELECT 'Z2', '否'", [(None, True), (None, False)]),
+    ("SELECT 'Z1' AS certificate_id, '长期' AS valid_to, NULL::BOOLEAN AS is_long_term UNION ALL SELECT 'Z2', NULL, NULL UNION ALL SELECT 'Z3', NULL, true",
+     [(None, True), (None, False), (None, True)]),
     ("SELECT 'Z1' AS certificate_id, '许可证' AS certificate_name", [(None, False)]),  # says nothing of the end: it is missing
 ])  # fmt: skip
 def test_no_end_is_told_by_a_day_or_a_column_of_its_own(home: SyncHome, query: str, expected: list[Any]) -> None:
