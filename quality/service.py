@@ -32,7 +32,7 @@ SPILLED = "20GB"
 STAGE = "质量检查"
 _COLUMNS = (
     "run_id VARCHAR NOT NULL, check_name VARCHAR NOT NULL, table_name VARCHAR NOT NULL, dimension VARCHAR NOT NULL, "
-    "severity VARCHAR NOT NULL, passed BOOLEAN NOT NULL, failed_rows BIGINT NOT NULL, checked_rows BIGINT NOT NULL, "
+    "severity VARCHAR NOT NULL, passed BOOLEAN, failed_rows BIGINT NOT NULL, checked_rows BIGINT NOT NULL, "
     "message VARCHAR NOT NULL, sql VARCHAR NOT NULL, gate BOOLEAN"
 )
 
@@ -47,7 +47,7 @@ class CheckResult:
         table_name: Mart that it checked.
         dimension: Its dimension, in Chinese.
         severity: Its severity: ``blocks``, ``counts`` or ``advises``.
-        passed: No row failed.
+        passed: It looked at rows and none failed; None when there was no row to look at, which says nothing.
         failed_rows: Rows that failed.
         checked_rows: Rows that it checked.
         message: One Chinese sentence with the figures.
@@ -60,7 +60,7 @@ class CheckResult:
     table_name: str
     dimension: str
     severity: str
-    passed: bool
+    passed: bool | None
     failed_rows: int
     checked_rows: int
     message: str
@@ -172,6 +172,7 @@ def write_results(masked: Path, results: Sequence[CheckResult]) -> None:
         connection.begin()
         connection.execute(f"CREATE TABLE IF NOT EXISTS marts.check_result ({_COLUMNS})")
         connection.execute("ALTER TABLE marts.check_result ADD COLUMN IF NOT EXISTS gate BOOLEAN")  # null: a run of an older program
+        connection.execute("ALTER TABLE marts.check_result ALTER passed DROP NOT NULL")  # an older program took "nothing to look at" for passed
         if results:
             connection.executemany("DELETE FROM marts.check_result WHERE run_id = ?", [[run] for run in {r.run_id for r in results}])
             connection.executemany(f"INSERT INTO marts.check_result VALUES ({', '.join('?' * 11)})", [astuple(r) for r in results])  # noqa: S608
@@ -192,15 +193,16 @@ def _results(connection: duckdb.DuckDBPyConnection, run_id: str, rules: Sequence
             message = f"{rule.title}：未检查（{reason}）"
         results.append(
             CheckResult(
-                run_id, rule.id, rule.table, DIMENSIONS[rule.dimension], rule.severity, not failed and not reason, failed, checked, message,
-                rule.sql, rule.gate,
+                run_id, rule.id, rule.table, DIMENSIONS[rule.dimension], rule.severity, not failed and not reason if checked or reason else None,
+                failed, checked, message, rule.sql, rule.gate,
             )  # fmt: skip
         )
     return results + [_of_partitions(run_id, check) for check in outcome.partitions]
 
 
 def _passed(results: Sequence[CheckResult]) -> str:
-    return f"{sum(result.passed for result in results)}/{len(results)} 项通过"
+    empty = sum(result.passed is None for result in results)
+    return f"{sum(bool(result.passed) for result in results)}/{len(results)} 项通过" + (f"，{empty} 项没有可检查的行" if empty else "")
 
 
 def _of_partitions(run_id: str, check: PartitionCheck) -> CheckResult:
@@ -214,7 +216,8 @@ def _of_partitions(run_id: str, check: PartitionCheck) -> CheckResult:
         day = max(check.silent)
         message += f"，{len(check.silent):,} 个日子有部门没有数据（最近 {day}：{said_silent(check.silent[day])}）"
     return CheckResult(
-        run_id, check.rule_id, check.table, DIMENSIONS["completeness"], "counts", not failed, failed, check.expected, message if failed else f"{message}，没有缺漏",
+        run_id, check.rule_id, check.table, DIMENSIONS["completeness"], "counts", not failed if check.expected or failed else None, failed, check.expected,
+        message if failed else f"{message}，没有缺漏" if check.expected else message,
         f"SELECT * FROM marts.quality_check WHERE rule_id = '{check.rule_id}' AND status IN ('missing', 'unexpected')", False,  # noqa: S608 - our own
     )  # fmt: skip
 

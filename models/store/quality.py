@@ -15,6 +15,7 @@ Row = dict[str, Any]
 STATES = ("open", "healed", "all")
 _COUNTED = "severity IN ('blocks', 'counts')"
 """Advice is shown and never counted."""
+_SILENT = "status NOT IN ('evaluated', 'empty')"
 _LIST = """v.rule_id, r.title AS rule_title, v.table_name, r.subject, v.source, v.record_key, v.field, v.value, v.department_code, d.department_name,
     v.partition_on, v.severity, v.dimension, v.message, v.first_seen_run, v.first_seen_at, v.last_seen_run, v.last_seen_at, v.healed_run, v.healed_at,
     v.times_reopened"""
@@ -51,7 +52,7 @@ class Overview:
 
     Attributes:
         totals: ``rows_checked``, ``rows_failed`` (advice left out), ``open``, ``blocking``, ``advice``, ``healed`` in the snapshot's run.
-        rules: ``evaluated`` and ``not_evaluated``.
+        rules: ``evaluated``, ``empty`` (evaluated, but there was no row to look at) and ``not_evaluated``.
         cells: department_code, department_name, subject, rows_checked, rows_failed: worst department first; advice left out.
         trend: date, rows_checked, rows_failed, opened, healed, by the day of the run.
         worst: Rules with failed rows, most first: rule_id, title, subject, dimension, severity, rows_checked, rows_failed, rows_listed.
@@ -95,7 +96,7 @@ class QualityRepository:
                 FROM marts.quality_violation""",  # noqa: S608 - constants
             snapshot.run_id,
         )
-        rules = self.store.rows(snapshot, "SELECT count(*) FILTER (status <> 'not_evaluated') AS evaluated, count(*) FILTER (status = 'not_evaluated') AS not_evaluated FROM marts.quality_rule")
+        rules = self.store.rows(snapshot, f"SELECT count(*) FILTER (status = 'evaluated') AS evaluated, count(*) FILTER (status = 'empty') AS empty, count(*) FILTER ({_SILENT}) AS not_evaluated FROM marts.quality_rule")  # noqa: S608
         cells = self.store.rows(
             snapshot,
             f"""WITH cell AS (
@@ -200,7 +201,7 @@ class QualityRepository:
         )  # fmt: skip
 
     def _silent(self, snapshot: Snapshot) -> list[Row]:
-        return self.store.rows(snapshot, "SELECT rule_id, title, reason FROM marts.quality_rule WHERE status = 'not_evaluated' ORDER BY 1")
+        return self.store.rows(snapshot, f"SELECT rule_id, title, reason FROM marts.quality_rule WHERE {_SILENT} ORDER BY 1")  # noqa: S608
 
 
 def _where(wanted: Wanted) -> tuple[str, list[Any]]:

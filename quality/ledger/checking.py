@@ -21,7 +21,7 @@ from quality.ledger import rows as in_hand
 from quality.ledger.changes import Partition
 from quality.ledger.partitions import PartitionCheck, check_partitions, note_checks
 from quality.ledger.soundness import contradicted
-from quality.ledger.tables import KEPT, keep_answers, kept_answers, open_ledger, stamp
+from quality.ledger.tables import EVALUATED, KEPT, keep_answers, kept_answers, open_ledger, stamp
 
 VERSION = "2"
 """To be raised when the engine's or the ledger's meaning changes: every rule is then evaluated anew."""
@@ -194,7 +194,7 @@ class Checking:
         return " ".join(f"{name}={digests.get(name)}" for name in sorted(p.inputs))
 
     def _is_whole(self, p: _Prepared, before: tuple[str, str, str | None, int] | None, changed: Mapping[str, set[Partition]]) -> bool:
-        if before is None or before[:2] != (p.fingerprint, "evaluated") or p.rule.id in self._outcome.mended:
+        if before is None or before[0] != p.fingerprint or before[1] not in EVALUATED or p.rule.id in self._outcome.mended:
             return True
         if before[2] != self._inputs(p, self._digests):
             # where the answers say something else can be told if those of then are known
@@ -375,9 +375,10 @@ class Checking:
         known = {p.rule.id: p for p in prepared}
         rows = []
         kept = dict(self._connection.execute("SELECT rule_id, sampled FROM marts.quality_rule").fetchall())
+        looked = {row[0] for row in self._connection.execute("SELECT rule_id FROM marts.quality_check GROUP BY 1 HAVING sum(rows_checked) > 0").fetchall()}
         for r in self._rules:
             p, reason = known.get(r.id), self._outcome.failed.get(r.id)
-            status = "missing" if r.id in self._missing else "not_evaluated" if reason else "evaluated"
+            status = "missing" if r.id in self._missing else "not_evaluated" if reason else EVALUATED[r.id not in looked]
             share = 2 ** sampled[r.id] if r.id in sampled else 1 if r.id in self._outcome.evaluated else kept.get(r.id, 1)
             rows.append({
                 "rule_id": r.id, "table_name": r.table, "subject": r.subject, "dimension": r.dimension, "severity": r.severity, "gate": r.gate,

@@ -10,6 +10,7 @@ right, which Great Expectations counts again (:mod:`quality.face`).
 import duckdb
 
 from quality.catalogue.subjects import TABLES
+from quality.ledger.tables import EVALUATED
 
 _OF_PARTITIONS = """
     WITH listed AS (
@@ -33,7 +34,7 @@ _OF_PARTITIONS = """
 """
 _UNLISTED = """
     SELECT r.table_name, c.rule_id, sum(c.rows_failed) - sum(c.rows_listed) AS rows FROM marts.quality_check AS c JOIN marts.quality_rule AS r USING (rule_id)
-    WHERE r.status = 'evaluated' AND r.sampled = 1 GROUP BY ALL HAVING rows <> 0
+    WHERE r.sampled = 1 GROUP BY ALL HAVING rows <> 0
 """
 
 
@@ -51,7 +52,7 @@ def contradicted(connection: duckdb.DuckDBPyConnection) -> set[str]:
             repeated[table] = _repeated(connection, table)
         if not 0 <= unlisted <= repeated[table]:
             found.add(rule)
-    found &= {row[0] for row in connection.execute("SELECT rule_id FROM marts.quality_rule WHERE status = 'evaluated'").fetchall()}
+    found &= {row[0] for row in connection.execute("SELECT rule_id FROM marts.quality_rule WHERE list_contains($states, status)", {"states": list(EVALUATED)}).fetchall()}
     connection.execute(
         """
         DELETE FROM marts.quality_violation WHERE list_contains($rules, rule_id) AND rowid NOT IN (

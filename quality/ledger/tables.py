@@ -43,6 +43,8 @@ TABLES: dict[str, str] = {
 ``mart_quality_department_day``: rows looked at and failed, by rule, day of the records and department.
 ``mart_quality_rule_day``: the same by rule on the day of each run: the trend.
 """
+EVALUATED = ("evaluated", "empty")
+"""States of a rule that was evaluated: it looked at rows, or had none to look at."""
 KEPT_ROWS = 100_000
 """Rows up to which an answer is kept; a larger one that changed has its rules evaluated in full."""
 _REMEMBERED = ("quality_violation", "mart_quality_rule_day")
@@ -59,10 +61,10 @@ def open_ledger(connection: duckdb.DuckDBPyConnection, previous: Path | None = N
     """
     connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
     connection.begin()
+    connection.execute("ALTER TABLE IF EXISTS marts.quality_rule ADD COLUMN IF NOT EXISTS remedy VARCHAR")  # a ledger of an older program
     absent = set(TABLES) - _whole(connection)
     for table in sorted(absent):
         connection.execute(f"CREATE OR REPLACE TABLE marts.{table} ({TABLES[table]})")
-    connection.execute("ALTER TABLE marts.quality_rule ADD COLUMN IF NOT EXISTS remedy VARCHAR")  # a ledger of an older program
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {KEPT}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.answer (name VARCHAR NOT NULL, digest VARCHAR NOT NULL)")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {KEPT}.state (stamp VARCHAR NOT NULL)")

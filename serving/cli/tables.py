@@ -48,8 +48,10 @@ def print_status(settings: Settings, console: Console, counts: Sequence[Mapping[
     figures = run_figures(settings)
     console.print(f"运行 {figures.run_id}，数据截至 {figures.as_of.astimezone(ZoneInfo(settings.zone)):%Y-%m-%d %H:%M}", soft_wrap=True)
     console.print(sync_table(figures.sync if counts is None else counts))
-    failed = [check for check in figures.checks if not check["passed"]]
-    console.print(f"检查：通过 {len(figures.checks) - len(failed)} 项，未通过 {len(failed)} 项", highlight=False)
+    failed = [check for check in figures.checks if check["passed"] is False]
+    empty = sum(check["passed"] is None for check in figures.checks)
+    nothing = f"，没有可检查的行 {empty} 项" if empty else ""
+    console.print(f"检查：通过 {len(figures.checks) - len(failed) - empty} 项，未通过 {len(failed)} 项{nothing}", highlight=False)
     for check in failed:
         console.print(f"  {'✗' if check.get('gate') else '!'} {check['message']}", soft_wrap=True, highlight=False)
     scores = Table(title=f"部门能力得分（自评，{figures.month:%Y 年 %m 月}）" if figures.month else "部门能力得分（自评）", title_justify="left")

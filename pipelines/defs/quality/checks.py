@@ -55,7 +55,7 @@ def _quality(context: dg.AssetCheckExecutionContext, platform: dg.ResourceParam[
     write_results(settings.marts, results)
     for result in results:
         yield dg.AssetCheckResult(
-            passed=result.passed, check_name=result.check_name, asset_key=mart(result.table_name),
+            passed=result.passed is not False, check_name=result.check_name, asset_key=mart(result.table_name),
             severity=dg.AssetCheckSeverity.ERROR if result.gate else dg.AssetCheckSeverity.WARN,
             metadata={"message": result.message, "failed_rows": result.failed_rows, "checked_rows": result.checked_rows, "sql": result.sql},
         )

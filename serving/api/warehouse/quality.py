@@ -58,7 +58,7 @@ class RuleState(BaseModel):
     clause: str | None = Field(description="条款")
     remedy: str | None = Field(description="怎么改")
     run_id: str | None = Field(description="评估的运行")
-    status: str | None = Field(description="是否评估：evaluated、not_evaluated 等")
+    status: str | None = Field(description="evaluated 已评估，empty 没有可检查的行，not_evaluated 未评估，missing 缺少数据表")
     reason: str | None = Field(description="未评估的原因")
     sampled: int | None = Field(description="问题过多时列出的条数")
     fingerprint: str | None = Field(description="规则内容的摘要，变了就全部重新评估")
@@ -175,6 +175,7 @@ class Scorecard(BaseModel):
     advice: int = Field(description="未整改的提示")
     healed: int = Field(description="这次运行看到已整改的问题")
     evaluated: int = Field(description="已评估的规则")
+    empty: int = Field(description="没有可检查的行的规则")
     not_evaluated: int = Field(description="未评估的规则")
     cells: list[Cell] = Field(description="部门与主题")
 

@@ -332,7 +332,7 @@ class Check(BaseModel):
     table_name: str | None = Field(description="表名")
     dimension: str | None = Field(description="质量维度")
     severity: str | None = Field(description="严重程度：blocks（不予上报）、counts（计入质量得分）、advises（提示）")
-    passed: bool | None = Field(description="是否通过")
+    passed: bool | None = Field(description="是否通过；空：没有可检查的行")
     failed_rows: int | None = Field(description="未通过行数")
     checked_rows: int | None = Field(description="检查行数")
     message: str | None = Field(description="说明")

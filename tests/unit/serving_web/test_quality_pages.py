@@ -49,13 +49,15 @@ def write_ledger(settings: Settings) -> None:
         def put(table: str, *rows: tuple[object, ...]) -> None:
             connection.executemany(f"INSERT INTO marts.{table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
-        rule = ("单位", "GB/T 39046-2020", "表5", RUN_ID)
+        rule = ("单位", "GB/T 39046-2020", "表5", "请补填", RUN_ID)
         put(
             "quality_rule",
             ("case_required", "fct_case", "case", "completeness", "blocks", False, "办件缺少收件时间", *rule, "evaluated", None, 0, "f1", None),
             ("case_same_minute", "fct_case", "case", "timeliness", "advises", False, "疑为补录", *rule, "evaluated", None, 0, "f2", None),
             ("runaway", "fct_review", "review", "accuracy", "counts", False, "失控的规则", *rule, "not_evaluated", "超过 30 秒，已停止", 0, "f3", None),
         )
+        for name, status in (("no_rows", "empty"), ("no_table", "missing")):
+            connection.execute("INSERT INTO marts.quality_rule BY NAME SELECT * REPLACE (? AS rule_id, ? AS status) FROM marts.quality_rule WHERE rule_id = 'runaway'", [name, status])
         day = date(2026, 6, 1)
         put(
             "quality_check",
@@ -138,12 +140,12 @@ def test_every_list_pages_through(settings: Settings, name: str) -> None:
 def test_the_scorecard_leaves_advice_out_and_names_what_was_not_evaluated(client: httpx.Client) -> None:
     item = client.get("/api/v1/quality/scorecard").json()["item"]
     api.Scorecard.model_validate(item)
-    assert {name: item[name] for name in ("rows_checked", "rows_failed", "open", "blocking", "advice", "healed", "evaluated", "not_evaluated")} == {
-        "rows_checked": 110, "rows_failed": 5, "open": 2, "blocking": 2, "advice": 1, "healed": 1, "evaluated": 2, "not_evaluated": 1,
+    assert {name: item[name] for name in ("rows_checked", "rows_failed", "open", "blocking", "advice", "healed", "evaluated", "empty", "not_evaluated")} == {
+        "rows_checked": 110, "rows_failed": 5, "open": 2, "blocking": 2, "advice": 1, "healed": 1, "evaluated": 2, "empty": 1, "not_evaluated": 2,
     }  # fmt: skip
     assert [(cell["rows_checked"], cell["rows_failed"]) for cell in item["cells"]] == [(60, 5), (40, 0), (10, 0)]
     page = client.get("/quality").text
-    assert "91.67%" in page and "未评估 1 条" in page and "超过 30 秒，已停止" in page and "未注明部门" in page
+    assert "91.67%" in page and "未评估 2 条，没有可检查的行 1 条" in page and "超过 30 秒，已停止" in page and "未注明部门" in page
     rules = client.get("/quality/rules").text
     assert "未评估" in rules and "列出 3 条，其余只计数" in rules
 
