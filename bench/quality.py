@@ -149,6 +149,7 @@ def _rows(connection: duckdb.DuckDBPyConnection) -> int:
 
 def _copy(home: Path, name: str) -> Path:
     target = home / "bench-copy.duckdb"
+    target.with_name(f"{target.name}.wal").unlink(missing_ok=True)  # of a bench that was stopped
     shutil.copyfile(home / f"{name}.duckdb", target)
     return target
 
