@@ -13,10 +13,14 @@ from models.store.snapshots import Snapshot, SnapshotStore
 Row = dict[str, Any]
 
 STATES = ("open", "healed", "all")
+COUNTED = "counted"
+"""Severity that stands for all that count."""
 _COUNTED = "severity IN ('blocks', 'counts')"
 """Advice is shown and never counted."""
 _SILENT = "status NOT IN ('evaluated', 'empty')"
-_LIST = """v.rule_id, r.title AS rule_title, v.table_name, r.subject, v.source, v.record_key, v.field, v.value, v.department_code, d.department_name,
+_OF_DEPARTMENTS = "rule_id IN (SELECT rule_id FROM marts.quality_rule WHERE owner = 'department')"
+"""Rules whose violations departments mend; the platform's own figures are no merit of a department."""
+_LIST = """v.rule_id, r.title AS rule_title, r.remedy, v.table_name, r.subject, v.source, v.record_key, v.field, v.value, v.department_code, d.department_name,
     v.partition_on, v.severity, v.dimension, v.message, v.first_seen_run, v.first_seen_at, v.last_seen_run, v.last_seen_at, v.healed_run, v.healed_at,
     v.times_reopened"""
 _FROM = """FROM marts.quality_violation AS v LEFT JOIN marts.quality_rule AS r USING (rule_id)
@@ -31,11 +35,11 @@ class Wanted:
 
     Attributes:
         state: ``open``, ``healed`` or ``all``.
-        rule_id: Of this rule.
+        rule_id: Of this rule, or of rules whose title contains it.
         department_code: Of this department; empty text: of none.
         subject: Of rules of this subject.
-        severity: ``blocks``, ``counts`` or ``advises``.
-        record_key: Of this record.
+        severity: ``blocks``, ``counts``, ``advises``, or ``counted`` for the first two.
+        record_key: Of records whose key begins so.
     """
 
     state: str = "open"
@@ -51,9 +55,12 @@ class Overview:
     """The state of quality as of a snapshot.
 
     Attributes:
-        totals: ``rows_checked``, ``rows_failed`` (advice left out), ``open``, ``blocking``, ``advice``, ``healed`` in the snapshot's run.
+        totals: ``rows_checked``, ``rows_failed`` (advice left out), ``open`` (likewise), ``blocking``, ``advice``; ``opened`` and ``healed`` in the snapshot's
+            run (advice left out).
         rules: ``evaluated``, ``empty`` (evaluated, but there was no row to look at) and ``not_evaluated``.
-        cells: department_code, department_name, subject, rows_checked, rows_failed: worst department first; advice left out.
+        cells: department_code, department_name, subject, rows_checked, rows_failed: advice, and rules of which the platform is the owner, left out.
+        departments: department_code, records (rows of the marts that rules checked), records_failed (those with an open violation that counts, of
+            rules as in ``cells``; of rules that list a sample, of the sample): the worst share first.
         trend: date, rows_checked, rows_failed, opened, healed, by the day of the run.
         worst: Rules with failed rows, most first: rule_id, title, subject, dimension, severity, rows_checked, rows_failed, rows_listed.
         silent: Rules that could not be evaluated, with ``reason``.
@@ -62,6 +69,7 @@ class Overview:
     totals: Row
     rules: Row
     cells: list[Row]
+    departments: list[Row]
     trend: list[Row]
     worst: list[Row]
     silent: list[Row]
@@ -92,26 +100,41 @@ class QualityRepository:
             f"""SELECT (SELECT coalesce(sum(rows_checked), 0)::BIGINT FROM marts.mart_quality_department_day WHERE {_COUNTED}) AS rows_checked,
                 (SELECT coalesce(sum(rows_failed), 0)::BIGINT FROM marts.mart_quality_department_day WHERE {_COUNTED}) AS rows_failed,
                 count(*) FILTER (healed_at IS NULL AND {_COUNTED}) AS open, count(*) FILTER (healed_at IS NULL AND severity = 'blocks') AS blocking,
-                count(*) FILTER (healed_at IS NULL AND severity = 'advises') AS advice, count(*) FILTER (healed_run = ?) AS healed
+                count(*) FILTER (healed_at IS NULL AND severity = 'advises') AS advice, count(*) FILTER (first_seen_run = ? AND {_COUNTED}) AS opened, count(*) FILTER (healed_run = ? AND {_COUNTED}) AS healed
                 FROM marts.quality_violation""",  # noqa: S608 - constants
-            snapshot.run_id,
-        )
+            snapshot.run_id, snapshot.run_id,
+        )  # fmt: skip
         rules = self.store.rows(snapshot, f"SELECT count(*) FILTER (status = 'evaluated') AS evaluated, count(*) FILTER (status = 'empty') AS empty, count(*) FILTER ({_SILENT}) AS not_evaluated FROM marts.quality_rule")  # noqa: S608
         cells = self.store.rows(
             snapshot,
             f"""WITH cell AS (
                     SELECT department_code, subject, sum(rows_checked)::BIGINT AS rows_checked, sum(rows_failed)::BIGINT AS rows_failed
-                    FROM marts.mart_quality_department_day WHERE {_COUNTED} GROUP BY ALL HAVING sum(rows_checked) > 0)
+                    FROM marts.mart_quality_department_day WHERE {_COUNTED} AND {_OF_DEPARTMENTS} GROUP BY ALL HAVING sum(rows_checked) > 0)
                 SELECT c.*, d.department_name, sum(c.rows_failed) OVER own / sum(c.rows_checked) OVER own AS share
                 FROM cell AS c LEFT JOIN (SELECT DISTINCT ON (department_code) department_code, department_name FROM marts.dim_department) AS d USING (department_code)
                 WINDOW own AS (PARTITION BY c.department_code) ORDER BY share DESC, department_code NULLS LAST, subject""",  # noqa: S608
         )
+        departments = self.store.rows(
+            snapshot,
+            f"""WITH looked_at AS (
+                    SELECT d.department_code, r.table_name, sum(d.rows_checked) AS rows FROM marts.mart_quality_department_day AS d JOIN marts.quality_rule AS r USING (rule_id)
+                    WHERE r.owner = 'department' GROUP BY d.department_code, r.table_name, d.rule_id),
+                counted AS (  -- a rule without a condition looks at every row of its mart
+                    SELECT department_code, sum(rows)::BIGINT AS records FROM (SELECT department_code, table_name, max(rows) AS rows FROM looked_at GROUP BY ALL) GROUP BY ALL),
+                spoilt AS (
+                    SELECT department_code, count(DISTINCT (table_name, source, record_key)) AS records_failed FROM marts.quality_violation
+                    WHERE healed_at IS NULL AND {_COUNTED} AND {_OF_DEPARTMENTS} GROUP BY ALL)
+                SELECT c.department_code, c.records, least(coalesce(s.records_failed, 0), c.records)::BIGINT AS records_failed
+                FROM counted AS c LEFT JOIN spoilt AS s ON s.department_code IS NOT DISTINCT FROM c.department_code
+                WHERE c.records > 0 ORDER BY records_failed / c.records DESC, c.department_code NULLS LAST""",  # noqa: S608
+        )
         trend = self.store.rows(
             snapshot,
-            "SELECT date, sum(rows_checked)::BIGINT AS rows_checked, sum(rows_failed)::BIGINT AS rows_failed, sum(opened)::BIGINT AS opened, "
-            "sum(healed)::BIGINT AS healed FROM marts.mart_quality_rule_day GROUP BY date ORDER BY date",
+            """SELECT d.date, sum(d.rows_checked)::BIGINT AS rows_checked, sum(d.rows_failed)::BIGINT AS rows_failed, sum(d.opened)::BIGINT AS opened,
+                sum(d.healed)::BIGINT AS healed FROM marts.mart_quality_rule_day AS d LEFT JOIN marts.quality_rule AS r USING (rule_id)
+                WHERE r.severity IS DISTINCT FROM 'advises' GROUP BY d.date ORDER BY d.date""",
         )
-        return Overview(totals, rules[0], cells, trend, self.rules(snapshot, failed_only=True)[:worst], self._silent(snapshot))
+        return Overview(totals, rules[0], cells, departments, trend, self.rules(snapshot, failed_only=True)[:worst], self._silent(snapshot))
 
     def rules(self, snapshot: Snapshot, *, failed_only: bool = False) -> list[Row]:
         """Every rule with what its latest evaluation of all partitions found, the worst first."""
@@ -119,7 +142,7 @@ class QualityRepository:
         return self.store.rows(
             snapshot,
             f"""SELECT * FROM (
-                    SELECT r.rule_id, r.title, r.table_name, r.subject, r.dimension, r.severity, r.gate, r.owner, r.standard, r.clause, r.status, r.reason,
+                    SELECT r.rule_id, r.title, r.table_name, r.subject, r.dimension, r.severity, r.gate, r.owner, r.standard, r.clause, r.remedy, r.status, r.reason,
                         coalesce(sum(c.rows_checked), 0)::BIGINT AS rows_checked, coalesce(sum(c.rows_failed), 0)::BIGINT AS rows_failed,
                         coalesce(sum(c.rows_listed), 0)::BIGINT AS rows_listed
                     FROM marts.quality_rule AS r LEFT JOIN marts.quality_check AS c USING (rule_id) GROUP BY ALL)
@@ -207,10 +230,15 @@ class QualityRepository:
 def _where(wanted: Wanted) -> tuple[str, list[Any]]:
     conditions = [{"open": "v.healed_at IS NULL", "healed": "v.healed_at IS NOT NULL"}.get(wanted.state, "true")]
     values: list[Any] = []
-    for column, value in (("v.rule_id", wanted.rule_id), ("r.subject", wanted.subject), ("v.severity", wanted.severity), ("v.record_key", wanted.record_key)):
+    if wanted.severity == COUNTED:
+        conditions.append("v.severity IN ('blocks', 'counts')")
+    for condition, value in (
+        ("(v.rule_id = ? OR contains(r.title, ?))", wanted.rule_id), ("r.subject = ?", wanted.subject),
+        ("v.severity = ?", None if wanted.severity == COUNTED else wanted.severity), ("starts_with(v.record_key, ?)", wanted.record_key),
+    ):  # fmt: skip
         if value:
-            conditions.append(f"{column} = ?")
-            values.append(value)
+            conditions.append(condition)
+            values += [value] * condition.count("?")
     if wanted.department_code == "":
         conditions.append("v.department_code IS NULL")
     elif wanted.department_code is not None:

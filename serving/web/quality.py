@@ -4,18 +4,23 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
-from models.store.quality import STATES, QualityRepository, Wanted
+from models.domain.ids import instant_of
+from models.store.quality import COUNTED, STATES, QualityRepository, Wanted
 from models.store.snapshots import Snapshot, SnapshotStore
+from quality.catalogue.subjects import TABLES
+from quality.catalogue.words import said, title_of
 from quality.service import DIMENSIONS
 from quality.service import SEVERITIES as WORDS
 from quality.suspicion.service import KINDS, MOST
@@ -34,7 +39,7 @@ STATE_TITLES = {"open": "未整改", "healed": "已整改", "all": "全部"}
 _COLUMNS = {
     "rule_id": "规则", "rule_title": "问题", "table_name": "数据表", "subject": "主题", "source": "数据源", "record_key": "记录", "field": "字段", "value": "值", "department_code": "部门代码",
     "department_name": "部门", "partition_on": "日期", "severity": "等级", "dimension": "维度", "message": "说明", "first_seen_run": "首次发现的运行", "first_seen_at": "首次发现",
-    "last_seen_run": "最近发现的运行", "last_seen_at": "最近发现", "healed_run": "整改的运行", "healed_at": "整改", "times_reopened": "复发次数",
+    "remedy": "怎么改", "last_seen_run": "最近发现的运行", "last_seen_at": "最近发现", "healed_run": "整改的运行", "healed_at": "整改", "times_reopened": "复发次数",
 }
 _SIZE = 50
 _SHOWN = 20
@@ -51,14 +56,14 @@ def quality_router(store: SnapshotStore, templates: Templates) -> APIRouter:
 
     def page(request: Request, template: str, snapshot: Snapshot, **values: Any) -> Response:
         return staff_page(
-            request, templates, template, here="quality", snapshot=snapshot, severities=SEVERITIES, dimensions=DIMENSIONS, subjects=SUBJECTS, states=STATE_TITLES, **values
+            request, templates, template, here="quality", snapshot=snapshot, severities=SEVERITIES, dimensions=DIMENSIONS, subjects=SUBJECTS, states=STATE_TITLES, counted=COUNTED, table_title=table_title, field_title=title_of, said=said, **values
         )  # fmt: skip
 
     @router.get("/quality")
     def overview(request: Request) -> Response:
         snapshot = store.in_service()
         found = quality.overview(snapshot)
-        return page(request, "quality.html", snapshot, found=found, card=scorecard(found.cells), chart=trend(found.trend))
+        return page(request, "quality.html", snapshot, found=found, card=scorecard(found.cells, found.departments), chart=trend(found.trend))
 
     @router.get("/quality/rules")
     def rules(request: Request) -> Response:
@@ -72,6 +77,9 @@ def quality_router(store: SnapshotStore, templates: Templates) -> APIRouter:
         snapshot = store.in_service()
         wanted = _wanted(rule, department, subject, severity, key, state)
         rows, count = quality.violations(snapshot, wanted, number, _SIZE)
+        if not rows and count:  # beyond the last page: the last one
+            number = -(-count // _SIZE)
+            rows, count = quality.violations(snapshot, wanted, number, _SIZE)
         departments, present = quality.choices(snapshot)
         return page(
             request, "quality_violations.html", snapshot, rows=rows, count=count, number=number, pages=max(1, -(-count // _SIZE)), wanted=wanted, query=_query(wanted), departments=departments,
@@ -84,7 +92,7 @@ def quality_router(store: SnapshotStore, templates: Templates) -> APIRouter:
         wanted = _wanted(rule, department, subject, severity, key, state)
         name = f"violations-{snapshot.as_of:%Y%m%d}.csv"
         headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
-        return StreamingResponse(_csv(quality.export(snapshot, wanted)), media_type="text/csv; charset=utf-8", headers=headers)
+        return StreamingResponse(_csv(quality.export(snapshot, wanted), templates.instant), media_type="text/csv; charset=utf-8", headers=headers)
 
     @router.get("/quality/suspicions")
     def suspicions(request: Request, kind: Word = "", unruled: bool = False) -> Response:
@@ -128,18 +136,20 @@ def told(column: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Card:
-    """The scorecard: subjects across, departments down, worst first; each cell a share of checks that passed."""
+    """The scorecard: subjects across, departments down, those with the greatest share of spoilt records first; each cell a share of checks that passed."""
 
     subjects: list[str]
     lines: list[dict[str, Any]]
 
 
-def scorecard(cells: Sequence[dict[str, Any]]) -> Card:
+def scorecard(cells: Sequence[dict[str, Any]], departments: Sequence[dict[str, Any]] = ()) -> Card:
     """Lay the cells out.
 
     Args:
         cells: Rows of :attr:`models.store.quality.Overview.cells`.
+        departments: Rows of :attr:`models.store.quality.Overview.departments`.
     """
+    records = {row["department_code"]: row for row in departments}
     by_department: dict[str | None, dict[str, Any]] = {}
     checked: dict[str, int] = defaultdict(int)
     for cell in cells:
@@ -150,8 +160,16 @@ def scorecard(cells: Sequence[dict[str, Any]]) -> Card:
         checked[cell["subject"]] += cell["rows_checked"]
     order = list(SUBJECTS)
     subjects = sorted(checked, key=lambda name: order.index(name) if name in order else len(order))
-    lines = [line | {"passed": 1 - line["failed"] / line["checked"]} for line in by_department.values()]
-    return Card(subjects, sorted(lines, key=lambda line: line["passed"]))
+    lines = []
+    for code, line in by_department.items():
+        of = records.get(code, {"records": 0, "records_failed": 0})
+        lines.append(line | of | {"passed": 1 - line["failed"] / line["checked"], "spoilt": of["records_failed"] / of["records"] if of["records"] else 0.0})
+    return Card(subjects, sorted(lines, key=lambda line: (-line["spoilt"], line["passed"])))
+
+
+def table_title(table: str) -> str:
+    """What people call the mart whose rows a rule checks."""
+    return TABLES[table].title if table in TABLES else table
 
 
 @dataclass(frozen=True)
@@ -191,22 +209,45 @@ def trend(rows: Sequence[dict[str, Any]], width: int = 720, height: int = 200, m
 
 
 def moments(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The history of a record: found, seen again, mended, in order.
+    """The history of a record: found, seen again, mended, in the order of the runs, whose ids sort by time; days of the data may repeat.
 
     Args:
         rows: Violations of one record.
     """
-    told = [{"at": row["first_seen_at"], "what": "发现", "row": row} for row in rows]
-    told += [{"at": row["last_seen_at"], "what": "仍未整改", "row": row} for row in rows if row["healed_at"] is None and row["last_seen_at"] > row["first_seen_at"]]
-    told += [{"at": row["healed_at"], "what": "已整改", "row": row} for row in rows if row["healed_at"] is not None]
-    return sorted(told, key=lambda moment: moment["at"])
+    told = [{"at": row["first_seen_at"], "run": row["first_seen_run"], "what": "发现", "row": row} for row in rows]
+    told += [
+        {"at": row["last_seen_at"], "run": row["last_seen_run"], "what": "仍未整改", "row": row}
+        for row in rows
+        if row["healed_at"] is None and row["last_seen_run"] != row["first_seen_run"]
+    ]
+    told += [{"at": row["healed_at"], "run": row["healed_run"], "what": "已整改", "row": row} for row in rows if row["healed_at"] is not None]
+    return [moment | {"ran_at": ran_at(moment["run"])} for moment in sorted(told, key=lambda moment: (moment["at"], moment["run"] or ""))]
+
+
+def ran_at(run: str | None) -> datetime | None:
+    """When a run began, which its id says; None where it is none of ours."""
+    try:
+        return instant_of(UUID(run or ""))
+    except ValueError:
+        return None
 
 
 def _wanted(rule: str, department: str | None, subject: str, severity: str, key: str, state: str) -> Wanted:
-    if state not in STATES or (severity and severity not in SEVERITIES):
+    if state not in STATES or (severity and severity not in (*SEVERITIES, COUNTED)):
         raise YiwangError("YW-SERVE-005", name="条件", detail="请从页面的选项中选择")
     # a browser sends every field of a form: an empty one is any department, "-" those of none
     return Wanted(state, rule or None, None if not department else "" if department == "-" else department, subject or None, severity or None, key or None)
+
+
+def _worded(row: dict[str, Any], instant: Callable[[datetime | None, bool], str]) -> list[Any]:
+    """A violation in the words of the page; keys and ids stay."""
+    table = row["table_name"]
+    words = {
+        "table_name": table_title(table), "subject": SUBJECTS.get(row["subject"], row["subject"]), "severity": WORDS.get(row["severity"], row["severity"]),
+        "dimension": DIMENSIONS.get(row["dimension"], row["dimension"]), "field": title_of(table, row["field"]) if row["field"] else None,
+        "value": said(table, row["field"], row["value"]) if row["value"] is not None else None,
+    }  # fmt: skip
+    return ["" if value is None else instant(value, True) if isinstance(value, datetime) else value for value in (row | words).values()]
 
 
 def _query(wanted: Wanted) -> str:
@@ -215,13 +256,15 @@ def _query(wanted: Wanted) -> str:
     return urlencode(given)
 
 
-def _csv(pages: Iterator[tuple[list[str], list[tuple[Any, ...]]]]) -> Iterator[bytes]:
-    """With a mark of UTF-8, which spreadsheets look for; what they would take for a formula gets an apostrophe."""
+def _csv(pages: Iterator[tuple[list[str], list[tuple[Any, ...]]]], instant: Callable[[datetime | None, bool], str]) -> Iterator[bytes]:
+    """As the page says it, with a mark of UTF-8, which spreadsheets look for; what they would take for a formula gets an apostrophe."""
     for number, (names, rows) in enumerate(pages):
         text = io.StringIO()
         writer = csv.writer(text)
         if number == 0:
             text.write("\ufeff")
             writer.writerow([_COLUMNS[name] for name in names])
-        writer.writerows([[f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value for value in row] for row in rows])
+        for row in rows:
+            shown = _worded(dict(zip(names, row, strict=True)), instant)
+            writer.writerow([f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value for value in shown])
         yield text.getvalue().encode()

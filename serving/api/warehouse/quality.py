@@ -1,7 +1,7 @@
 """``/api/v1/quality``: the quality ledger: violations, rules, what was looked at, by department and by day; by the warehouse's conventions."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
@@ -18,6 +18,8 @@ from serving.auth.service import WAREHOUSE_READ, require
 PREFIX = "/api/v1/quality"
 
 router = APIRouter(prefix=PREFIX, tags=["数据质检"], dependencies=[require(WAREHOUSE_READ), BEARER], responses=PROBLEMS)
+
+Severities = Annotated[list[Literal["blocks", "counts", "advises"]], Field(max_length=3)]
 
 
 class Violation(BaseModel):
@@ -165,6 +167,14 @@ class Cell(BaseModel):
     rows_failed: int = Field(description="问题项次")
 
 
+class DepartmentRecords(BaseModel):
+    """一个部门的记录中有几条有计分的问题。"""
+
+    department_code: str | None = Field(description="部门代码")
+    records: int = Field(description="检查过的记录")
+    records_failed: int = Field(description="有未整改问题的记录，不含提示")
+
+
 class Scorecard(BaseModel):
     """总览。"""
 
@@ -173,17 +183,20 @@ class Scorecard(BaseModel):
     open: int = Field(description="未整改问题，不含提示")
     blocking: int = Field(description="未整改的阻断上报问题")
     advice: int = Field(description="未整改的提示")
-    healed: int = Field(description="这次运行看到已整改的问题")
+    opened: int = Field(description="这次运行新发现的问题，不含提示")
+    healed: int = Field(description="这次运行看到已整改的问题，不含提示")
     evaluated: int = Field(description="已评估的规则")
     empty: int = Field(description="没有可检查的行的规则")
     not_evaluated: int = Field(description="未评估的规则")
     cells: list[Cell] = Field(description="部门与主题")
+    departments: list[DepartmentRecords] = Field(description="部门有问题的记录，比例高的在前")
 
 
 class RecordViolation(Violation):
     """一条记录曾有过的一个问题。"""
 
     rule_title: str | None = Field(description="问题")
+    remedy: str | None = Field(description="怎么改")
     subject: str | None = Field(description="主题")
     department_name: str | None = Field(description="部门名称")
 
@@ -202,7 +215,7 @@ class ViolationParameters(ListParameters):
     source: AnyOf | None = Field(None, description="数据源名称")
     record_key: AnyOf | None = Field(None, description="记录的主键")
     department_code: AnyOf | None = Field(None, description="部门代码")
-    severity: AnyOf | None = Field(None, description="等级")
+    severity: Severities | None = Field(None, description="等级")
     dimension: AnyOf | None = Field(None, description="质量维度")
     partition_from: Day | None = Field(None, description="日期分区不早于")
     partition_to: Day | None = Field(None, description="日期分区不晚于")
@@ -216,7 +229,7 @@ class RuleParameters(ListParameters):
     table_name: AnyOf | None = Field(None, description="集市表")
     subject: AnyOf | None = Field(None, description="主题")
     dimension: AnyOf | None = Field(None, description="质量维度")
-    severity: AnyOf | None = Field(None, description="等级")
+    severity: Severities | None = Field(None, description="等级")
     gate: bool | None = Field(None, description="不通过则不发布")
     status: AnyOf | None = Field(None, description="是否评估")
 
@@ -239,7 +252,7 @@ class DepartmentParameters(ListParameters):
     rule_id: AnyOf | None = Field(None, description="规则")
     subject: AnyOf | None = Field(None, description="主题")
     dimension: AnyOf | None = Field(None, description="质量维度")
-    severity: AnyOf | None = Field(None, description="等级")
+    severity: Severities | None = Field(None, description="等级")
     date_from: Day | None = Field(None, description="日期不早于")
     date_to: Day | None = Field(None, description="日期不晚于")
 
@@ -295,7 +308,7 @@ async def get_scorecard(request: Request, wanted: Annotated[ItemParameters, Quer
     def read() -> dict[str, Any]:
         found = QualityRepository(answers.warehouse.store).overview(snapshot)
         cells = [{name: cell[name] for name in Cell.model_fields} for cell in found.cells]
-        return {"item": {**found.totals, **found.rules, "cells": cells}}
+        return {"item": {**found.totals, **found.rules, "cells": cells, "departments": found.departments}}
 
     return await answers.give(request, wanted, snapshot, read)
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from models.domain.ids import uuid7
 from models.domain.settings import Settings
 from models.store.quality import QualityRepository, Wanted
 from models.store.resources import QUALITY
@@ -19,7 +21,7 @@ from quality.ledger.tables import TABLES, open_ledger
 from quality.profile.tables import COLUMNS, open_tables
 from serving.api.warehouse import quality as api
 from serving.api.warehouse.parameters import ListParameters
-from serving.web.quality import moments, scorecard, trend
+from serving.web.quality import moments, ran_at, scorecard, trend
 from tests.support.server import running
 from tests.support.snapshots import AS_OF, RUN_ID, write_marts
 
@@ -49,7 +51,7 @@ def write_ledger(settings: Settings) -> None:
         def put(table: str, *rows: tuple[object, ...]) -> None:
             connection.executemany(f"INSERT INTO marts.{table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
-        rule = ("单位", "GB/T 39046-2020", "表5", "请补填", RUN_ID)
+        rule = ("department", "GB/T 39046-2020", "表5", "请补填收件时间", RUN_ID)
         put(
             "quality_rule",
             ("case_required", "fct_case", "case", "completeness", "blocks", False, "办件缺少收件时间", *rule, "evaluated", None, 0, "f1", None),
@@ -140,14 +142,35 @@ def test_every_list_pages_through(settings: Settings, name: str) -> None:
 def test_the_scorecard_leaves_advice_out_and_names_what_was_not_evaluated(client: httpx.Client) -> None:
     item = client.get("/api/v1/quality/scorecard").json()["item"]
     api.Scorecard.model_validate(item)
-    assert {name: item[name] for name in ("rows_checked", "rows_failed", "open", "blocking", "advice", "healed", "evaluated", "empty", "not_evaluated")} == {
-        "rows_checked": 110, "rows_failed": 5, "open": 2, "blocking": 2, "advice": 1, "healed": 1, "evaluated": 2, "empty": 1, "not_evaluated": 2,
+    assert {name: item[name] for name in ("rows_checked", "rows_failed", "open", "blocking", "advice", "opened", "healed", "evaluated", "empty", "not_evaluated")} == {
+        "rows_checked": 110, "rows_failed": 5, "open": 2, "blocking": 2, "advice": 1, "opened": 1, "healed": 1, "evaluated": 2, "empty": 1, "not_evaluated": 2,
     }  # fmt: skip
     assert [(cell["rows_checked"], cell["rows_failed"]) for cell in item["cells"]] == [(60, 5), (40, 0), (10, 0)]
+    assert [(row["records"], row["records_failed"]) for row in item["departments"]] == [(10, 1), (60, 1), (40, 0)]  # advice spoils no record; the worst share first
     page = client.get("/quality").text
+    assert "1.67%" in page and "另有" in page and "本次整改 1 个" in page
     assert "91.67%" in page and "未评估 2 条，没有可检查的行 1 条" in page and "超过 30 秒，已停止" in page and "未注明部门" in page
     rules = client.get("/quality/rules").text
     assert "未评估" in rules and "列出 3 条，其余只计数" in rules
+
+
+def test_a_figure_leads_to_as_many_violations(client: httpx.Client) -> None:
+    page = client.get("/quality").text
+    for link, shown in re.findall(r'href="(/quality/violations[?][^"]*)"[^>]*>(?:提示 )?([0-9,]+)', page):
+        answer = client.get(link.replace("&amp;", "&")).text
+        found = int(re.search(r'class="count">([0-9,]+) 条', answer)[1].replace(",", ""))  # type: ignore[index]
+        assert found == int(shown.replace(",", "")), link
+    assert client.get("/quality/violations?severity=counted").text.count("data-title=\"等级\"") == 2
+    assert "<td class=\"n\" data-title=\"问题项次\">5</td>" in page, "the trend leaves advice out"
+
+
+def test_filters_take_what_people_know_of_a_rule_or_record(client: httpx.Client) -> None:
+    assert "2 条" in client.get("/quality/violations", params={"rule": "缺少收件"}).text and "1 条" in client.get("/quality/violations?rule=case_same_minute").text
+    assert "1 条" in client.get("/quality/violations?key=4301").text
+    beyond = client.get("/quality/violations?number=99").text
+    assert "第 1 / 1 页" in beyond and "C2" in beyond
+    assert client.get("/api/v1/quality/violations?severity=foo").status_code == 422
+    assert len(client.get("/api/v1/quality/violations?severity=blocks&severity=advises").json()["items"]) == 4
 
 
 def test_violations_are_narrowed_and_lead_to_the_record(client: httpx.Client) -> None:
@@ -158,6 +181,7 @@ def test_violations_are_narrowed_and_lead_to_the_record(client: httpx.Client) ->
     assert client.get("/quality/violations?state=x").status_code == 422
     record = client.get("/quality/record?table=fct_case&source=city&key=C2").text
     assert record.index("发现：办件缺少收件时间") < record.index("发现：疑为补录") and "已整改：办件缺少收件时间" in record
+    assert "怎么改：请补填收件时间" in record and "收件时间：" in record and "办件，来源 city" in record and "received_at" not in record
     assert "430104" in client.get("/quality/record?table=dim_region&key=430104").text, "a table without a source"
     assert client.get("/quality/record?table=fct_case&source=city&key=nobody").status_code == 404
     found = client.get("/api/v1/quality/record", params={"table_name": "fct_case", "source": "city", "record_key": "C2"}).json()["item"]
@@ -189,6 +213,8 @@ def test_the_export_is_what_the_list_shows_and_no_formula(client: httpx.Client) 
     assert answer.headers["content-disposition"].startswith("attachment") and answer.content.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert len(rows) == 4 and f"'{EVIL}" in {row["记录"] for row in rows} and f"'{EVIL}" in {row["值"] for row in rows}
+    assert {(row["等级"], row["维度"], row["数据表"], row["字段"]) for row in rows} >= {("不予上报", "完整性", "办件", "收件时间"), ("提示", "时效性", "办件", "")}
+    assert all(re.fullmatch(r"2026-\d\d-\d\d \d\d:\d\d:\d\d", row["首次发现"]) for row in rows)
     assert len(list(csv.DictReader(io.StringIO(client.get("/quality/violations.csv?severity=advises").content.decode("utf-8-sig"))))) == 1
 
 
@@ -219,14 +245,19 @@ def test_the_pictures() -> None:
         {"department_code": "B", "department_name": "乙", "subject": "review", "rows_checked": 10, "rows_failed": 5},
         {"department_code": "B", "department_name": "乙", "subject": "case", "rows_checked": 90, "rows_failed": 0},
     ]
+    by_records = [{"department_code": "A", "records": 20, "records_failed": 4}, {"department_code": "B", "records": 50, "records_failed": 5}]
+    assert [(line["code"], line["spoilt"]) for line in scorecard(cells, by_records).lines] == [("A", 0.2), ("B", 0.1)]
     card = scorecard(cells)
     assert card.subjects == ["case", "review"] and [(line["code"], line["passed"]) for line in card.lines] == [("B", 0.95), ("A", 1.0)]
     assert trend([{"date": date(2026, 1, 1), "rows_failed": 3}]) is None
     chart = trend([{"date": date(2026, 1, n), "rows_failed": n} for n in range(1, 11)])
     assert chart is not None and chart.points[-1]["y"] == 12 and chart.points[0]["x"] == 64 and chart.marks[0][1] == "10"
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    row = {"first_seen_at": at, "last_seen_at": at + timedelta(2), "healed_at": None}
-    assert [moment["what"] for moment in moments([row, row | {"healed_at": at + timedelta(1)}])] == ["发现", "发现", "已整改", "仍未整改"]
+    first, second = (str(uuid7(at + timedelta(n))) for n in range(2))  # two runs on data of one instant
+    row = {"first_seen_at": at, "first_seen_run": first, "last_seen_at": at, "last_seen_run": second, "healed_at": None, "healed_run": None}
+    told = moments([row, row | {"healed_at": at, "healed_run": second}])
+    assert [(moment["what"], moment["ran_at"]) for moment in told] == [("发现", at), ("发现", at), ("仍未整改", at + timedelta(1)), ("已整改", at + timedelta(1))]
+    assert ran_at("r1") is None and ran_at(None) is None and ran_at("00000000-0000-4000-8000-000000000000") is None
 
 
 def test_pages_of_violations_do_not_overlap(settings: Settings) -> None:
