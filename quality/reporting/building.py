@@ -51,6 +51,7 @@ from quality.reporting.selection import (
     require_checks,
     within,
 )  # fmt: skip
+from quality.reporting.shelf import HeldGroup
 from quality.reporting.signing import sign
 from quality.reporting.workbook import LIMIT
 
@@ -137,7 +138,7 @@ def on_demand(
 def list_held(
     settings: Settings, subject: str, period: Period, folder: Path | None = None, *, rules: Path | None = None, progress: Progress | None = None,
     sheet_rows: int = LIMIT,
-) -> list[tuple[str | None, str, str, int, int]]:  # fmt: skip
+) -> list[HeldGroup]:  # fmt: skip
     """What would be held back: see :func:`quality.reporting.service.held`."""
     with _drafting(settings, subject, rules, progress, sheet_rows) as draft:
         _refuse_days(draft, period)
@@ -147,10 +148,9 @@ def list_held(
             write_held(draft.connection, draft.subject, draft.folder / ledger.HELD, draft.progress, draft.sheet_rows)
             shutil.copytree(draft.folder / ledger.HELD, folder)
         found = draft.connection.execute(
-            "SELECT department_code, rule_id, rule, count(*) FILTER (is_first), count(*) FROM held_reason GROUP BY 1, 2, 3 ORDER BY 5 DESC, 1, 2"
+            "SELECT department_code, department_name, rule_id, rule, count(*) FILTER (is_first), count(*) FROM held_reason GROUP BY ALL ORDER BY 6 DESC, 1, 3"
         )
-        rows: list[tuple[str | None, str, str, int, int]] = found.fetchall()
-        return rows
+        return [HeldGroup(*row) for row in found.fetchall()]
 
 
 def list_followers(settings: Settings, package: str) -> dict[str, int]:
@@ -214,12 +214,13 @@ def _choose(draft: _Draft, period: Period) -> tuple[list[Period], int]:
     draft.connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE held_reason AS
-        SELECT r.source, r.record_key, f.day, {on.department or "NULL"} AS department_code, r.place, r.rule_id,
+        SELECT h.*, n.department_name FROM (SELECT r.source, r.record_key, f.day, {on.department or "NULL"} AS department_code, r.place, r.rule_id,
             coalesce(MAP($rules, $titles)[r.rule_id], r.rule_id) AS rule, r.field, r.value, r.message, r.rule_id = f.first_rule AS is_first,
             f.is_reported AND (f.source, f.record_key) NOT IN (SELECT (source, record_key) FROM gone) AS is_reported
         FROM reason_{draft.subject.table} AS r
         JOIN (SELECT * FROM fate WHERE fate = '{HELD}') AS f USING (source, record_key)
-        JOIN marts.{draft.subject.table} AS t ON t.source = r.source AND {on.record_key} = r.record_key
+        JOIN marts.{draft.subject.table} AS t ON t.source = r.source AND {on.record_key} = r.record_key) AS h
+        LEFT JOIN (SELECT department_code, any_value(department_name) AS department_name FROM marts.dim_department GROUP BY 1) AS n USING (department_code)
         """,
         {"rules": list(titles), "titles": list(titles.values())},
     )

@@ -17,7 +17,12 @@ STAGES = ("写 JSON Lines", "写 XLSX", "写未上报清单")
 UNKNOWN = "unknown"
 """Name of the list of records whose department is not in the list of departments."""
 _SAFE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_REASON_TITLES = ("数据来源", "主键", "日期", "规则", "字段", "值", "说明", "计入", "已报旧版")
+HELD_COLUMNS = {
+    "source": "VARCHAR", "record_key": "VARCHAR", "day": "DATE", "department_code": "VARCHAR", "department_name": "VARCHAR", "rule_id": "VARCHAR",
+    "rule": "VARCHAR", "field": "VARCHAR", "value": "VARCHAR", "message": "VARCHAR", "is_first": "BOOLEAN", "is_reported": "BOOLEAN",
+}  # fmt: skip
+"""Column of a list of records held back → its type."""
+_REASON_TITLES = ("数据来源", "主键", "日期", "部门", "规则", "字段", "值", "说明", "计入", "已报旧版")
 
 
 def write_package(connection: duckdb.DuckDBPyConnection, subject: Subject, folder: Path, progress: Progress, sheet_rows: int = LIMIT) -> list[FileEntry]:
@@ -69,10 +74,9 @@ def write_held(connection: duckdb.DuckDBPyConnection, subject: Subject, folder: 
     total = 0
     for name in lists:
         chosen = f"FROM list_line WHERE list = '{name}'"
-        columns = "source, record_key, day, department_code, rule_id, rule, field, value, message, is_first, is_reported"
-        connection.execute(f"COPY (SELECT {columns} {chosen}) TO '{_quoted(folder / name)}.jsonl' (FORMAT json)")
+        connection.execute(f"COPY (SELECT {', '.join(HELD_COLUMNS)} {chosen}) TO '{_quoted(folder / name)}.jsonl' (FORMAT json)")
         rows = one(connection, f"SELECT count(*) {chosen}")
-        shown = "source, record_key, day, rule, field, value, message, CASE WHEN is_first THEN '是' ELSE '' END, CASE WHEN is_reported THEN '是' ELSE '' END"
+        shown = "source, record_key, day, coalesce(department_name, department_code), rule, field, value, message, CASE WHEN is_first THEN '是' ELSE '' END, CASE WHEN is_reported THEN '是' ELSE '' END"
         for number in range(max(1, -(-rows // part))):
             suffix = f"-{number + 1:03d}" if rows > part else ""
             limits = f"ORDER BY rowid LIMIT {part} OFFSET {number * part}" if rows > part else ""

@@ -21,15 +21,10 @@ import duckdb
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from quality.reporting.items import Subject
+from quality.reporting.manifest import NUMBER
 from quality.reporting.period import Period
+from quality.reporting.tables import KNOWN, make_or_require
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS ledger.package (number VARCHAR, subject VARCHAR, kind VARCHAR, first DATE, last DATE, run_id VARCHAR, as_of TIMESTAMPTZ,
-    built_at TIMESTAMPTZ, rows BIGINT, held BIGINT, manifest_sm3 VARCHAR);
-CREATE TABLE IF NOT EXISTS ledger.reported (subject VARCHAR, source VARCHAR, record_key VARCHAR, key VARCHAR[], day DATE, digest BLOB, state VARCHAR,
-    package VARCHAR);
-CREATE TABLE IF NOT EXISTS ledger.reconciliation (package VARCHAR, line VARCHAR, rule_id VARCHAR, rows BIGINT);
-"""
 PACKAGE, HELD = "package", "held"
 """Folders of what is being built: the package, and the lists of records held back."""
 
@@ -102,7 +97,8 @@ def opened(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     What a kill left is finished or removed first. The connection spills to ``building/`` and holds instants in the home's zone.
 
     Raises:
-        YiwangError: YW-REPORT-010 while another process has it, YW-REPORT-007 where it is damaged or was lost.
+        YiwangError: YW-REPORT-010 while another process has it, YW-REPORT-007 where it is damaged, incomplete, lost or older than the
+            packages, YW-RUN-007 where the disk is full.
     """
     folders = Folders.of(settings)
     folders.building.mkdir(parents=True, exist_ok=True)
@@ -111,7 +107,9 @@ def opened(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise YiwangError("YW-REPORT-010") from error
-        if not folders.ledger.exists() and any(folders.packages.glob("*")):
+        built = {path.name for folder in (folders.packages, folders.held) for path in folder.glob("*") if NUMBER.fullmatch(path.name)}
+        is_new = not folders.ledger.exists()
+        if is_new and built:
             raise YiwangError("YW-REPORT-007", what=folders.ledger, detail="台账不在，但已有上报包，继续会重复上报")
         spill = folders.building / "spill"
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -121,11 +119,14 @@ def opened(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect(config=config) as connection:
             try:
                 connection.execute(f"SET TimeZone = '{settings.zone}'")
+                connection.execute("SET enable_progress_bar = false")  # Python without a file draws one by itself, into what people read
                 connection.execute(f"ATTACH '{_quoted(folders.ledger)}' AS ledger")
-                connection.execute(_SCHEMA)
-                recorded = {row[0] for row in connection.execute("SELECT number FROM ledger.package").fetchall()}
-            except (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.CatalogException) as error:
-                raise YiwangError("YW-REPORT-007", what=folders.ledger, detail=str(error).splitlines()[0]) from error
+                recorded = make_or_require(connection, folders.ledger, built)
+            except duckdb.Error as error:
+                detail = str(error).splitlines()[0]
+                if is_new or isinstance(error, duckdb.OutOfMemoryException):
+                    raise YiwangError("YW-RUN-007", path=folders.root, detail=detail) from error
+                raise YiwangError("YW-REPORT-007", what=folders.ledger, detail=f"台账损坏（{detail}）") from error
             _recover(recorded, folders)
             yield connection
 
@@ -160,6 +161,8 @@ def commit(connection: duckdb.DuckDBPyConnection, folders: Folders, package: Pac
         subject: Its subject.
     """
     building = folders.building / package.number
+    if (recorded := connection.execute("SELECT count(*) FROM outgoing").fetchall()[0][0]) != package.rows:
+        raise YiwangError("YW-REPORT-005", detail=f"包内 {package.rows} 行，台账将记 {recorded} 行")
     _make_durable(building)
     period = package.period
     connection.begin()
@@ -171,6 +174,9 @@ def commit(connection: duckdb.DuckDBPyConnection, folders: Folders, package: Pac
             "INSERT INTO ledger.reported SELECT $1, source, record_key, key, day, digest, state, $2 FROM outgoing", [subject.name, package.number]
         )
         connection.execute("INSERT INTO ledger.reconciliation SELECT $1, line, rule_id, rows FROM closing", [package.number])
+        connection.execute(
+            "INSERT INTO ledger.reconciliation SELECT $1, $2, NULL, count(*) FROM ledger.reported WHERE subject = $3", [package.number, KNOWN, subject.name]
+        )
         connection.execute(
             "INSERT INTO ledger.package VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [package.number, package.subject, package.kind, period and period.first, period and period.last, package.run_id, package.as_of,

@@ -1,6 +1,7 @@
 """What a package says of itself: a JSON manifest with a digest of every file, signed beside it."""
 
 import json
+import re
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 """The two files of a package that its manifest does not list."""
+NUMBER = re.compile(r"[a-z_]+-\d{6}")
+"""A package's number, the name of its folder."""
 _BLOCK = 1 << 20
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -21,12 +21,13 @@ from quality.reporting.items import REPORTED
 from quality.reporting.ledger import Folders, Package
 from quality.reporting.manifest import MANIFEST, Manifest, sm3
 from quality.reporting.period import Period
+from quality.reporting.shelf import HeldGroup, HeldLine, built, held_files, held_groups, held_lines, manifest_of
 from quality.reporting.signing import public_key
 from quality.reporting.verification import read_manifest, verify
 
 __all__ = [
-    "REPORTED", "Manifest", "Package", "Period", "build", "correct", "folder_of", "followers", "held", "held_folder_of", "packages", "public_key", "read_manifest",
-    "resend", "verify", "withdraw",
+    "REPORTED", "HeldGroup", "HeldLine", "Manifest", "Package", "Period", "build", "built", "correct", "folder_of", "followers", "held", "held_files",
+    "held_folder_of", "held_groups", "held_lines", "manifest_of", "packages", "public_key", "read_manifest", "resend", "verify", "withdraw",
 ]  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def followers(settings: Settings, number: str) -> dict[str, int]:
 
 def held(
     settings: Settings, subject: str, period: Period, folder: Path | None = None, *, rules: Path | None = None, progress: Progress | None = None
-) -> list[tuple[str | None, str, str, int, int]]:
+) -> list[HeldGroup]:
     """What a package would hold back now; nothing is built.
 
     Args:
@@ -101,7 +102,7 @@ def held(
         progress: Told of stages.
 
     Returns:
-        Department, rule, its Chinese name, records counted first under it, all records that it concerns.
+        By department and rule, the most first.
     """
     if folder is not None and folder.exists():
         raise YiwangError("YW-REPORT-012", path=folder)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from quality.reporting.manifest import MANIFEST, SIGNATURE, Manifest, sm3_of
+from quality.reporting.manifest import MANIFEST, NUMBER, SIGNATURE, Manifest, sm3_of
 from quality.reporting.signing import Signature, is_signed
 from quality.reporting.workbook import count_rows
 
@@ -54,7 +54,15 @@ def verify(settings: Settings, package: Path, key_file: Path | None = None) -> s
         manifest = Manifest.model_validate_json(content)
     except ValidationError:
         return "清单的签名正确，但格式不是本程序认识的版本，请升级程序后再核验。"
-    return _files(package, manifest) or _counts(manifest)
+    return _name(package, manifest) or _files(package, manifest) or _counts(manifest)
+
+
+def _name(package: Path, manifest: Manifest) -> str | None:
+    """A folder may have any name, but not that of another package."""
+    name = package.resolve().name
+    if NUMBER.fullmatch(name) and name != manifest.package:
+        return f"目录名是 {name}，里面却是 {manifest.package}，疑为放错了包。"
+    return None
 
 
 def _files(package: Path, manifest: Manifest) -> str | None:

@@ -19,7 +19,7 @@ from serving.cli.audit import settings_at
 from serving.cli.progress import Bars
 
 if TYPE_CHECKING:
-    from quality.reporting.service import Package
+    from quality.reporting.service import HeldGroup, Package
 
 app = typer.Typer(no_args_is_help=True, help="精准上报：建包、核验、重发、更正、撤回，以及未上报的记录。")
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
@@ -27,6 +27,9 @@ Subject = Annotated[str, typer.Option("--subject", help="matter、case、case_ev
 Days = Annotated[str, typer.Option("--period", help="2026-06、2026-06-15 或 2026-06-01..2026-06-15")]
 Rules = Annotated[Path | None, typer.Option("--rules", help="规则目录，默认为随附的规则")]
 Keys = Annotated[Path, typer.Option("--keys", help="主键清单，每行一个；两个来源都有时在前面写来源和制表符")]
+_WHOLE = ("包号", "规则")
+"""Columns that are not broken over lines, however narrow the terminal."""
+_ACTIONS = {"new": "新增", "late": "补报", "correct": "更正", "withdraw": "撤回"}
 Number = Annotated[str, typer.Argument(help="包号，例如 case-000001")]
 
 
@@ -78,12 +81,26 @@ def held(
         days = service.Period.parse(period)
         with Bars(Console(stderr=True)) as bars:
             rows = service.held(settings, subject, days, out, rules=rules, progress=bars)
-    table = _table("部门", "规则", "名称", "首先因此", "全部涉及")
-    for department, rule, title, first, every in rows:
-        table.add_row(department or "（未知）", rule, title, f"{first:,}", f"{every:,}")
-    _say(f"未上报 {sum(row[3] for row in rows):,} 条。" if rows else "没有暂缓上报的记录。")
-    if rows:
-        Console().print(table)
+    _print_held(rows, "没有暂缓上报的记录。")
+
+
+@app.command()
+def show(number: Number, home: Home = None) -> None:
+    """查看建过的一个包：内容、对账，以及未上报的记录按部门和规则的数目。"""
+    from quality.reporting import service
+
+    with settings_at(home) as settings:
+        manifest = service.manifest_of(settings, number)
+        rows = service.held_groups(settings, number)
+    period = f"{manifest.period.first} 至 {manifest.period.last}" if manifest.period else "（按清单）"
+    _say(f"{number}：{manifest.title}，{period}，数据截至 {manifest.as_of.astimezone(settings.tzinfo):%Y-%m-%d}")
+    _say("，".join(f"{title} {manifest.counts.get(action, 0):,}" for action, title in _ACTIONS.items()))
+    if closing := manifest.reconciliation:
+        _say(
+            f"来源 {closing.source_rows:,} 行＝本包 {closing.in_package:,}＋此前已报 {closing.reported_before:,}＋未上报 {closing.held_back:,}＋已撤回 {closing.withdrawn:,}"
+            f"＋不在各期 {closing.not_due:,}＋隔离 {closing.quarantined:,}＋被新版取代 {closing.superseded:,}"
+        )
+    _print_held(rows, "没有未上报的记录。")
 
 
 @app.command("list")
@@ -150,11 +167,19 @@ def _print(settings: Settings, package: "Package") -> None:
 
     folder = service.folder_of(settings, package.number)
     counts = service.read_manifest(folder).counts
-    titles = {"new": "新增", "late": "补报", "correct": "更正", "withdraw": "撤回"}
-    _say(f"{package.number}：{'，'.join(f'{titles[action]} {rows:,}' for action, rows in counts.items())}；未上报 {package.held:,} 条")
+    _say(f"{package.number}：{'，'.join(f'{_ACTIONS[action]} {rows:,}' for action, rows in counts.items())}；未上报 {package.held:,} 条")
     _say(f"上报包：{folder}")
     if package.held:
         _say(f"各部门的未上报清单：{service.held_folder_of(settings, package.number)}")
+
+
+def _print_held(rows: Sequence["HeldGroup"], none: str) -> None:
+    _say(f"未上报 {sum(row.first for row in rows):,} 条。" if rows else none)
+    table = _table("部门", "规则", "名称", "首先因此", "全部涉及")
+    for row in rows:
+        table.add_row(row.department_name or row.department_code or "（未知）", row.rule_id, row.rule, f"{row.first:,}", f"{row.all:,}")
+    if rows:
+        Console().print(table)
 
 
 def _keys(path: Path) -> Sequence[str]:
@@ -167,7 +192,7 @@ def _keys(path: Path) -> Sequence[str]:
 def _table(*titles: str) -> Table:
     table = Table()
     for title in titles:
-        table.add_column(title, overflow="fold")  # keys and numbers are copied from here
+        table.add_column(title, overflow="fold", no_wrap=title in _WHOLE)  # keys and numbers are copied from here
     return table
 
 

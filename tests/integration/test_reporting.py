@@ -15,7 +15,7 @@ import pytest
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
 from models.store.snapshots import SnapshotStore
-from quality.reporting import building, selection, service
+from quality.reporting import building, ledger, selection, service
 from quality.reporting.service import Period
 from tests.support.reporting import publish, write_rules
 from tests.support.snapshots import AS_OF
@@ -488,11 +488,37 @@ def test_held_records_can_be_looked_at_without_a_package(settings: Settings, rul
     publish(settings, rules, changes=[BAD_KIND])
     rows = service.held(settings, "case", SPRING, tmp_path / "lists", rules=rules)
     [(bad,)] = query(settings, "SELECT count(*) FROM marts.fct_case WHERE case_kind_code = 'X9' AND received_on >= '2026-01-01'")
-    assert sum(row[3] for row in rows) == bad > 0 and {row[1] for row in rows} == {"case_kind_known"}
-    assert {path.stem for path in (tmp_path / "lists").glob("*.jsonl")} == {row[0] for row in rows}
+    assert sum(row.first for row in rows) == bad > 0 and {row.rule_id for row in rows} == {"case_kind_known"}
+    assert all(row.department_name and row.department_name != row.department_code for row in rows)
+    assert {path.stem for path in (tmp_path / "lists").glob("*.jsonl")} == {row.department_code for row in rows}
     assert service.packages(settings) == []
     with pytest.raises(YiwangError, match="已经存在"):
         service.held(settings, "case", SPRING, tmp_path / "lists", rules=rules)
+
+
+def test_packages_and_what_they_held_back_can_be_looked_at_while_one_is_built(settings: Settings, rules: Path) -> None:
+    publish(settings, rules, changes=[BAD_KIND])
+    assert service.built(settings) == ([], 0)
+    numbers = [service.build(settings, "case", period, AT, rules=rules).number for period in (MAY, JUNE)] + [service.build(settings, "matter", JUNE, AT, rules=rules).number]
+    with ledger.opened(settings):  # who builds has the ledger to itself; nobody who looks waits for it
+        found, count = service.built(settings, size=2)
+        assert ([manifest.package for manifest in found], count) == (numbers[:0:-1], 3)
+        assert [manifest.package for manifest in service.built(settings, number=2, size=2)[0]] == numbers[:1]
+        assert [manifest.package for manifest in service.built(settings, "matter")[0]] == numbers[2:]
+        groups = service.held_groups(settings, numbers[1])
+        assert sum(group.first for group in groups) == service.manifest_of(settings, numbers[1]).reconciliation.held_back  # type: ignore[union-attr]
+        one = groups[0]
+        told, of_department = service.held_lines(settings, numbers[1], one.department_code, size=3)
+        assert of_department == sum(group.all for group in groups if group.department_code == one.department_code) and len(told) == min(3, of_department)
+        assert {(line.department_code, line.department_name, line.rule) for line in told} == {(one.department_code, one.department_name, one.rule)}
+        every = [line.record_key for page in (1, 2, 3, 4) for line in service.held_lines(settings, numbers[1], None, page, 5)[0]]
+        assert len(set(every)) == len(every) == min(20, service.held_lines(settings, numbers[1], None)[1])
+        assert {path.stem for path in service.held_files(settings, numbers[1])} == {group.department_code for group in groups}
+        assert service.held_groups(settings, numbers[2]) == [] and service.held_lines(settings, numbers[2], None) == ([], 0)
+    for name in ("case-000009", "..", "../packages/case-000001"):
+        with pytest.raises(YiwangError) as caught:
+            service.manifest_of(settings, name)
+        assert caught.value.code == "YW-REPORT-006"
 
 
 def test_days_are_those_of_the_period(settings: Settings, rules: Path) -> None:

@@ -259,6 +259,14 @@ def test_the_command_line_from_the_first_package_to_the_last(settings: Settings,
     assert "撤回 1" in run(app, ["withdraw", "--subject", "case", "--keys", str(keys), *home]).output
     listed = run(app, ["list", *home]).output
     assert all(f"case-00000{place}" in listed for place in (1, 2, 3)) and "2026-06" in listed
+    shown = run(app, ["show", "case-000001", *home])
+    assert shown.exit_code == 0 and "＋未上报" in shown.output and "缺少行政区划" in shown.output
+    misplaced = tmp_path / "in" / "case-000003"
+    shutil.copytree(folder, misplaced)
+    told = run(app, ["verify", str(misplaced), *home])
+    assert told.exit_code == 1 and "目录名是 case-000003，里面却是 case-000001" in told.output
+    misplaced.rename(misplaced.with_name("received"))
+    assert run(app, ["verify", str(misplaced.with_name("received")), *home]).exit_code == 0
     held = run(app, ["held", "--subject", "case", "--period", "2026-05", "--out", str(tmp_path / "lists"), *rules, *home])
     assert held.exit_code == 0 and "缺少行政区划" in held.output and any((tmp_path / "lists").iterdir())
     assert run(app, ["resend", "case-000001", "--to", str(tmp_path / "out"), *home]).exit_code == 0
