@@ -91,6 +91,7 @@ def test_every_rule_says_what_to_do_and_what_its_fields_are_called() -> None:
     for rule in RULES.values():
         assert rule.advice.startswith("请") and not RAW.search(re.sub(r"[a-z_]+（", "", rule.advice)), rule.id  # codes stand before their names
         assert not RAW.search(rule.title.replace("JSON", "")), rule.title
+        assert not re.search(r"[：，为是]$|为，|“”|（）", rule.title), "a title is a sentence without its values"
         if rule.at_fault and rule.owner == "department":
             assert title_of(rule.table, rule.at_fault) != rule.at_fault, rule.at_fault
 
@@ -219,7 +220,7 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
         ({"failing": "correction_count"}, "INTEGER"),
         ({"failing": "exists (select 1 from marts.nothing)"}, "没有数据表 nothing"),
         ({"failing": "t.no_such_column > 1"}, "没有字段 no_such_column"),
-        ({"failing": "no_such_function(case_number)"}, "没有函数 no_such_function"),
+        ({"failing": "no_such_function(case_number)"}, "函数 no_such_function"),
         ({"failing": "received_on > 1"}, "不能比较"),
         ({"failing": "length(correction_count) > 1"}, "函数的参数类型不符"),
     ],
