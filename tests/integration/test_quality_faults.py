@@ -102,7 +102,7 @@ def test_a_mart_without_rows_is_not_good(marts: duckdb.DuckDBPyConnection) -> No
     assert marts.execute("SELECT status FROM marts.quality_rule").fetchall() == [("empty",)]
     assert check(marts, own, run="run-2").evaluated == {}, "evaluated once, and nothing changed"
     assert marts.execute("SELECT status FROM marts.quality_rule").fetchall() == [("empty",)]
-    assert check(marts, own, run="run-2").evaluated == {}, "evaluated once, and nothing changed"
+    assert check(marts, own, run="run-3").evaluated == {}, "evaluated once, and nothing changed"
 
 
 def test_a_column_of_nulls(marts: duckdb.DuckDBPyConnection) -> None:
