@@ -92,6 +92,7 @@ def test_the_reconciliation_closes_and_stands_in_manifest_and_ledger(settings: S
     assert sum(line.first for line in closing.held) == closing.held_back < sum(line.all for line in closing.held)
     with duckdb.connect(str(settings.home / "reporting" / "ledger.duckdb"), read_only=True) as ledger:
         kept = dict(ledger.execute("SELECT line, sum(rows) FROM reconciliation WHERE package = ? AND rule_id IS NULL GROUP BY 1", [package.number]).fetchall())
+        assert kept.pop("in_ledger") == package.rows
         assert kept["source_rows"] == closing.source_rows == sum(kept.values()) - kept["source_rows"]
 
 
