@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from models.domain.errors import YiwangError
 from models.domain.validation import said
 from quality.catalogue import refusals
+from quality.catalogue.functions import TOO_DEEP, refused
 from quality.catalogue.model import Rule
 from quality.catalogue.subjects import TABLES
 
@@ -22,6 +23,8 @@ RULES = files("quality") / "rules"
 """Folder of the shipped rules."""
 _PURE = {"generate_series", "json_each", "range", "unnest"}
 """Table functions that make rows of their arguments alone."""
+_UNMADE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What PyYAML raises where a value is not what its tag or its looks say."""
 _YAML = "不是 UTF-8 编码的合法 YAML"
 
 
@@ -95,6 +98,8 @@ def _entries(path: Traversable) -> list[_Entry]:
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         node = loader.get_single_node()
+    except RecursionError as error:
+        raise _broken(path, 1, None, "嵌套过深") from error
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         raise _broken(path, mark.line + 1 if mark else 1, None, _YAML) from error
@@ -106,6 +111,8 @@ def _entries(path: Traversable) -> list[_Entry]:
 def _entry(path: Traversable, loader: yaml.SafeLoader, node: yaml.Node) -> _Entry:
     lines: dict[str, int] = {}
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if not isinstance(key, yaml.ScalarNode):
+            raise _broken(path, key.start_mark.line + 1, None, "键应是文字")
         if key.value in lines:
             raise _broken(path, key.start_mark.line + 1, None, f"{key.value} 写了两次")
         lines[key.value] = value.start_mark.line + 1
@@ -113,7 +120,7 @@ def _entry(path: Traversable, loader: yaml.SafeLoader, node: yaml.Node) -> _Entr
         content = loader.construct_object(node, deep=True)
     except yaml.MarkedYAMLError as error:
         raise _broken(path, error.problem_mark.line + 1 if error.problem_mark else node.start_mark.line + 1, None, _YAML) from error
-    except ValueError as error:  # what looks like a day and is none, for one
+    except _UNMADE as error:  # what looks like a day and is none, for one
         raise _broken(path, _line_of_value(node, loader), None, "写法不对：看似日期或数，却没有这样的值（要写成文字时加引号）") from error
     return _Entry(path, node.start_mark.line + 1, lines, content)
 
@@ -124,7 +131,7 @@ def _line_of_value(node: yaml.Node, loader: yaml.SafeLoader) -> int:
         loader.recursive_objects.clear()  # of the attempt that failed
         try:
             loader.construct_object(value, deep=True)
-        except ValueError:
+        except _UNMADE:
             return int(value.start_mark.line) + 1
     return int(node.start_mark.line) + 1
 
@@ -149,16 +156,26 @@ def _parse(entry: _Entry, rule: Rule, parser: duckdb.DuckDBPyConnection, aggrega
             continue
         # NOT (…) stays the outermost node only when the parentheses inside are balanced.
         parsed = parser.execute("SELECT json_serialize_sql($1::VARCHAR)", [f"SELECT NOT (\n{sql}\n)"]).fetchall()[0][0]
-        tree = json.loads(parsed)
+        try:
+            tree = json.loads(parsed)
+        except RecursionError as error:
+            raise entry.broken("SQL 嵌套过深", key) from error
         if tree["error"]:
             raise entry.broken(refusals.said(tree["error_message"]), key)
+        reason = refused(tree)
         nodes = [statement["node"] for statement in tree["statements"]]
         whole = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE" and nodes[0]["from_table"]["type"] == "EMPTY"
         if not whole or len(nodes[0]["select_list"]) != 1 or nodes[0]["select_list"][0]["type"] != "OPERATOR_NOT" or nodes[0]["modifiers"]:
             raise entry.broken("SQL 必须是单个条件表达式", key)
+        if reason == TOO_DEEP:
+            raise entry.broken(reason, key)
         for node in _of_row(nodes[0]["select_list"]):
+            if node["class"] == "STAR":
+                raise entry.broken("条件逐行判断，不能用 * 或 COLUMNS 代替字段", key)
             if node["class"] == "WINDOW" or node["function_name"].lower() in aggregates:
                 raise entry.broken(f"条件逐行判断，{node['function_name']} 是对许多行的计算，只能写在子查询里", key)
+        if reason:
+            raise entry.broken(reason, key)
         for source in _sources(nodes[0]["select_list"]):
             # whatever the connection may do: rules read no files
             if not _is_of_marts(source):
@@ -171,9 +188,9 @@ def _parse(entry: _Entry, rule: Rule, parser: duckdb.DuckDBPyConnection, aggrega
 
 
 def _of_row(node: Any) -> Iterator[dict[str, Any]]:
-    """Every function and window that is evaluated for the row itself, none of a subquery's own."""
+    """Every function, window and star that is evaluated for the row itself, none of a subquery's own."""
     if isinstance(node, dict):
-        if node.get("class") in ("FUNCTION", "WINDOW"):
+        if node.get("class") in ("FUNCTION", "WINDOW", "STAR"):
             yield node
         node = [part for key, part in node.items() if not (node.get("class") == "SUBQUERY" and key == "subquery")]
     if isinstance(node, list):
@@ -220,6 +237,7 @@ def _bind(entry: _Entry, rule: Rule, connection: duckdb.DuckDBPyConnection, know
             continue
         try:
             described = connection.execute(f"DESCRIBE SELECT (\n{part}\n) FROM marts.{rule.table} AS t").fetchall()  # noqa: S608
+            connection.execute(f"DESCRIBE SELECT 1 FROM marts.{rule.table} AS t WHERE (\n{part}\n)")  # noqa: S608 - as the results' queries use it
         except duckdb.Error as error:
             raise entry.broken(refusals.said(error), key) from error
         if (kind := described[0][1]) != "BOOLEAN":

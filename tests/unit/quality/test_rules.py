@@ -220,7 +220,7 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
         ({"failing": "correction_count"}, "INTEGER"),
         ({"failing": "exists (select 1 from marts.nothing)"}, "没有数据表 nothing"),
         ({"failing": "t.no_such_column > 1"}, "没有字段 no_such_column"),
-        ({"failing": "no_such_function(case_number)"}, "函数 no_such_function"),
+        ({"failing": "no_such_function(case_number)"}, "不能用函数 no_such_function"),
         ({"failing": "received_on > 1"}, "不能比较"),
         ({"failing": "length(correction_count) > 1"}, "函数的参数类型不符"),
     ],
