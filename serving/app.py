@@ -30,6 +30,7 @@ from serving.api.answers import Answers
 from serving.api.operational.calls import PREFIX, PROBLEMS
 from serving.api.operational.service import ROUTERS
 from serving.api.warehouse.catalogue import router as catalogue_router
+from serving.api.warehouse.packages import packages_router
 from serving.api.warehouse.quality import router as quality_router
 from serving.api.warehouse.router import router as warehouse_router
 from serving.auth.service import Accounts, Authenticator, Guard, Login
@@ -73,6 +74,7 @@ def create_app(settings: Settings, *, has_pages: bool = True) -> FastAPI:
     app.include_router(warehouse_router)
     app.include_router(catalogue_router)
     app.include_router(quality_router)
+    app.include_router(packages_router(settings))
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX, responses=PROBLEMS)
     if has_pages:

@@ -21,12 +21,13 @@ from quality.reporting.items import REPORTED
 from quality.reporting.ledger import Folders, Package
 from quality.reporting.manifest import MANIFEST, Manifest, sm3
 from quality.reporting.period import Period
+from quality.reporting.selection import ACTIONS, REASONS
 from quality.reporting.shelf import HeldGroup, HeldLine, built, held_files, held_groups, held_lines, manifest_of
 from quality.reporting.signing import public_key
 from quality.reporting.verification import read_manifest, verify
 
 __all__ = [
-    "REPORTED", "HeldGroup", "HeldLine", "Manifest", "Package", "Period", "build", "built", "correct", "folder_of", "followers", "held", "held_files",
+    "ACTIONS", "REASONS", "REPORTED", "HeldGroup", "HeldLine", "Manifest", "Package", "Period", "build", "built", "correct", "folder_of", "followers", "held", "held_files",
     "held_folder_of", "held_groups", "held_lines", "manifest_of", "packages", "public_key", "read_manifest", "resend", "verify", "withdraw",
 ]  # fmt: skip
 

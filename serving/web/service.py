@@ -19,6 +19,7 @@ from serving.web.desk.parties import parties_router
 from serving.web.entrance import Entrance
 from serving.web.forecast import forecast_router
 from serving.web.login import login_router
+from serving.web.packages import packages_router
 from serving.web.public import public_app
 from serving.web.quality import quality_router
 from serving.web.report import report_router
@@ -46,6 +47,7 @@ def mount(app: FastAPI, settings: Settings, store: SnapshotStore) -> None:
     app.include_router(catalogue_router(store, templates))
     app.include_router(forecast_router(store, templates))
     app.include_router(quality_router(store, templates))
+    app.include_router(packages_router(settings, store, templates))
     app.include_router(sources_router(settings, seals, templates))
     app.include_router(cases_router(templates))
     app.include_router(keep_router(templates))
