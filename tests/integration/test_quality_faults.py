@@ -1,7 +1,7 @@
 """What the engine does with rules and marts that are not as they should be: defined, told, and never taken for good."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from models.domain.calendar import work_calendar
 from models.domain.errors import YiwangError
 from quality import service
 from quality.catalogue.model import Rule
-from quality.engine.evaluation import Limits
+from quality.engine import evaluation
+from quality.engine.evaluation import Limits, Task
 from quality.ledger.checking import Checking, Outcome
 from quality.ledger.partitions import check_partitions, note_checks
 from quality.ledger.tables import is_there, open_ledger
@@ -66,6 +67,22 @@ def test_a_runaway_rule_is_stopped_and_the_others_go_on(marts: duckdb.DuckDBPyCo
     assert of(marts, "runaway") == [("not_evaluated", 0, 0, 0)] and "时限 1 秒" in outcome.failed["runaway"]
     assert of(marts, "fine") == [("evaluated", cases, failing_rows, failing_rows)]
     assert marts.execute("SELECT status, reason FROM marts.quality_rule WHERE rule_id = 'runaway'").fetchall() == [("not_evaluated", outcome.failed["runaway"])]
+
+
+def test_the_runaway_is_found_without_passing_once_for_each_rule(marts: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[set[str]] = []
+
+    def attempt(connection: duckdb.DuckDBPyConnection, tasks: Sequence[Task], *rest: Any) -> str | None:
+        passes.append({task.rule.id for task in tasks})
+        return attempted(connection, tasks, *rest)
+
+    attempted = evaluation._attempt
+    monkeypatch.setattr(evaluation, "_attempt", attempt)
+    plain = [rule(f"plain_{number}", failing=f"channel_code = '{number}'") for number in range(20)]
+    others = [rule("runaway", failing=_RUNAWAY), rule("other", failing="exists (select 1 from marts.fct_review r where r.review_id = t.case_number)")]
+    outcome = check(marts, *plain, *others, limits=Limits(seconds=1))
+    assert set(outcome.failed) == {"runaway"} and all(of(marts, one.id)[0][0] == "evaluated" for one in (*plain, others[1]))
+    assert passes[1:] == [{one.id for one in plain}, {"runaway"}, {"other"}]
 
 
 def test_a_rule_that_was_not_evaluated_heals_nothing_and_is_tried_again(marts: duckdb.DuckDBPyConnection) -> None:
