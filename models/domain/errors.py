@@ -115,7 +115,7 @@ MESSAGES: dict[str, tuple[HTTPStatus, str]] = {
     "YW-REPORT-001": (HTTPStatus.UNPROCESSABLE_ENTITY, "没有可上报的主题“{subject}”，可选：{known}。"),
     "YW-REPORT-002": (HTTPStatus.UNPROCESSABLE_ENTITY, "上报期 {period} 不能建包：{detail}。"),
     "YW-REPORT-003": (HTTPStatus.CONFLICT, "{title} {period} 已建包 {package}，此后没有变化；要再送一次请运行 yiwang report resend {package}。"),
-    "YW-REPORT-004": (HTTPStatus.SERVICE_UNAVAILABLE, "已发布的数据没有检查账（{detail}），不能判断哪些记录合格，未建包；请重新运行 yiwang run。"),
+    "YW-REPORT-004": (HTTPStatus.SERVICE_UNAVAILABLE, "已发布的数据没有完好的检查账（{detail}），不能判断哪些记录合格，未建包；请重新运行 yiwang run。"),
     "YW-REPORT-005": (HTTPStatus.INTERNAL_SERVER_ERROR, "上报对账不平：{detail}，未建包；请重新运行 yiwang run，仍不平时用 yiwang doctor 检查。"),
     "YW-REPORT-006": (HTTPStatus.NOT_FOUND, "没有上报包 {package}，请用 yiwang report list 查看已有的包。"),
     "YW-REPORT-007": (HTTPStatus.INTERNAL_SERVER_ERROR, "上报文件 {what} 不可用：{detail}；请从备份恢复后重试。"),

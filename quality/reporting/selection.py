@@ -51,6 +51,9 @@ def find_reasons(connection: duckdb.DuckDBPyConnection, table: str, rules: Seque
         connection: On a snapshot with the ledger of violations.
         table: The mart.
         rules: The catalogue.
+
+    Raises:
+        YiwangError: YW-REPORT-004 where the ledger contradicts itself.
     """
     on = TABLES[table]
     if on.parent:
@@ -58,6 +61,7 @@ def find_reasons(connection: duckdb.DuckDBPyConnection, table: str, rules: Seque
     blocking = [rule for rule in rules if rule.table == table and rule.severity == "blocks"]
     key, source = on.record_key, on.source or "NULL::VARCHAR"
     _latest_checks(connection, table)
+    _refuse_contradiction(connection, table)
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE reason_{table} (source VARCHAR, record_key VARCHAR, place INTEGER, rule_id VARCHAR, field VARCHAR, value VARCHAR, message VARCHAR)"
     )
@@ -105,6 +109,25 @@ def _latest_checks(connection: duckdb.DuckDBPyConnection, table: str) -> None:
         """,
         {"table": table},
     )
+
+
+def _refuse_contradiction(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """What the ledger says that it lists must be there: of a violation that was lost the record would go out."""
+    query = """
+        SELECT c.rule_id, c.partition_on, c.rows_listed, coalesce(l.listed, 0), c.rows_failed FROM latest_check AS c
+        LEFT JOIN (
+            SELECT rule_id, partition_on, count(DISTINCT (source, record_key)) AS listed FROM marts.quality_violation
+            WHERE table_name = $table AND healed_at IS NULL GROUP BY ALL
+        ) AS l ON l.rule_id = c.rule_id AND l.partition_on IS NOT DISTINCT FROM c.partition_on
+        WHERE (c.rows_listed <> coalesce(l.listed, 0) OR c.rows_listed > c.rows_failed)
+            AND c.rule_id NOT IN (SELECT rule_id FROM latest_check WHERE status NOT IN ('evaluated', 'empty'))
+        ORDER BY c.rule_id, c.partition_on LIMIT 1
+    """
+    for rule, partition, stated, listed, failed in connection.execute(query, {"table": table}).fetchall():
+        where = f"规则 {rule} {partition or '无日期'}"
+        if stated > failed:
+            raise YiwangError("YW-REPORT-004", detail=f"{where} 列出 {stated} 条问题，却只查出 {failed} 条")
+        raise YiwangError("YW-REPORT-004", detail=f"{where} 应列出 {stated} 条问题，实有 {listed} 条")
 
 
 def _not_checked(connection: duckdb.DuckDBPyConnection, table: str, blocking: Sequence[Rule]) -> None:
