@@ -241,6 +241,7 @@ FAULTS: dict[str, tuple[str, int | None]] = {
     "case_granted_after_refusal": (_event("activity_code = 'refused'", "activity_code = 'handled' AND (SELECT is_completed FROM marts.fct_case AS c WHERE c.case_number = t.case_number)"), 1),
     "case_granted_without_acceptance": (_event("activity_code = 'handled'", "activity_code = 'accepted' AND (SELECT is_completed FROM marts.fct_case AS c WHERE c.case_number = t.case_number)"), 1),
     "case_tolerance_not_supplied": (_case("is_tolerance = true", "outcome_code = 'granted' AND NOT is_tolerance"), 1),
+    "case_granted_materials_missing": (_event("activity_code = 'correction_asked'", "activity_code = 'handled' AND (SELECT is_completed FROM marts.fct_case AS c WHERE c.case_number = t.case_number)"), 1),
     "case_online_with_window_steps": (_event("activity_code = 'queued'", "sequence = 1 AND (SELECT channel_code FROM marts.fct_case AS c WHERE c.case_number = t.case_number) = '2'"), 1),
     "case_window_with_online_steps": (_event("activity_code = 'pre_review_returned'", "sequence = 2 AND (SELECT channel_code FROM marts.fct_case AS c WHERE c.case_number = t.case_number) = '1'"), 1),
     "event_waiting_after_completion": (_event("step_state_code = '1'", "activity_code = 'approved' AND (SELECT is_completed FROM marts.fct_case AS c WHERE c.case_number = t.case_number)"), 1),
