@@ -23,7 +23,7 @@ RULES = files("quality") / "rules"
 """Folder of the shipped rules."""
 _PURE = {"generate_series", "json_each", "range", "unnest"}
 """Table functions that make rows of their arguments alone."""
-_UNMADE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+UNMADE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What PyYAML raises where a value is not what its tag or its looks say."""
 _YAML = "不是 UTF-8 编码的合法 YAML"
 
@@ -120,7 +120,7 @@ def _entry(path: Traversable, loader: yaml.SafeLoader, node: yaml.Node) -> _Entr
         content = loader.construct_object(node, deep=True)
     except yaml.MarkedYAMLError as error:
         raise _broken(path, error.problem_mark.line + 1 if error.problem_mark else node.start_mark.line + 1, None, _YAML) from error
-    except _UNMADE as error:  # what looks like a day and is none, for one
+    except UNMADE as error:  # what looks like a day and is none, for one
         raise _broken(path, _line_of_value(node, loader), None, "写法不对：看似日期或数，却没有这样的值（要写成文字时加引号）") from error
     return _Entry(path, node.start_mark.line + 1, lines, content)
 
@@ -131,7 +131,7 @@ def _line_of_value(node: yaml.Node, loader: yaml.SafeLoader) -> int:
         loader.recursive_objects.clear()  # of the attempt that failed
         try:
             loader.construct_object(value, deep=True)
-        except _UNMADE:
+        except UNMADE:
             return int(value.start_mark.line) + 1
     return int(node.start_mark.line) + 1
 

@@ -1,7 +1,8 @@
 """Rules that a person knows of a table, in the words of the rule catalogue, and the cells that break them."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +17,14 @@ from models.domain.codes import code_tables
 from models.domain.errors import YiwangError
 from models.domain.validation import said as said_of
 from quality.catalogue import refusals
+from quality.catalogue.functions import TOO_DEEP, refused
+from quality.catalogue.loading import UNMADE
 from quality.detection.signals import Signal, nothing
 from quality.detection.table import Table
+from quality.engine.evaluation import Limits, reason_of, stopped_after
 
 _CERTAIN = 0.99
+_ROW = "\x01"
 _WAYS = ("failing", "required", "unique", "codes", "format", "length")
 
 
@@ -64,7 +69,7 @@ class TableRule(BaseModel):
         return next(way for way in _WAYS if getattr(self, way) is not None)
 
 
-def broken_rules(table: Table, path: Path) -> list[Signal]:
+def broken_rules(table: Table, path: Path, limits: Limits | None = None) -> list[Signal]:
     """Cells that break the rules of a file.
 
     In the rules' SQL the table is ``t``, an empty cell is null; a column of numbers (nine filled cells in ten) is DOUBLE, null
@@ -73,23 +78,24 @@ def broken_rules(table: Table, path: Path) -> list[Signal]:
     Args:
         table: The table.
         path: YAML file: a list of rules.
+        limits: What one rule may take.
 
     Raises:
-        YiwangError: YW-QUALITY-001 with file and line.
+        YiwangError: YW-QUALITY-001 with file and line, also of a rule that takes more.
     """
-    rules = _read(path)
+    rules, limits = _read(path), limits or Limits()
     names = {column.name: number for number, column in enumerate(table.columns)}
-    with duckdb.connect(config={"enable_external_access": False}) as connection:
+    with duckdb.connect(config={"enable_external_access": False, "memory_limit": limits.memory, "temp_directory": ""}) as connection:
         connection.register("t", _arrow(table))
         connection.execute("SET lock_configuration = true")
         found: list[Signal] = []
         for rule, lines in rules:
-            found += _findings(connection, table, names, path, rule, lines)
+            found += _findings(connection, table, names, path, rule, lines, limits)
     return found
 
 
 def _findings(
-    connection: duckdb.DuckDBPyConnection, table: Table, names: dict[str, int], path: Path, rule: TableRule, lines: dict[str, int],
+    connection: duckdb.DuckDBPyConnection, table: Table, names: dict[str, int], path: Path, rule: TableRule, lines: dict[str, int], limits: Limits,
 ) -> list[Signal]:
     def broken(key: str, detail: str) -> YiwangError:
         return _broken(path, lines.get(key, lines[""]), detail)
@@ -97,19 +103,25 @@ def _findings(
     conditions, said = _conditions(rule, broken)
     if unknown := [name for name in (*conditions, *([rule.field] if rule.field else [])) if name and name not in names]:
         raise broken(rule.way if rule.field not in unknown else "field", f"表格没有列 {'、'.join(unknown)}")
-    applies = _expression(connection, rule.applies, "applies", broken)[0] if rule.applies else "true"
+    alike = _alike(table)
+    applies = _expression(connection, rule.applies, "applies", broken, alike)[0] if rule.applies else "true"
+    if unclear := [name for name in (*conditions, rule.field) if name and name.lower() in alike]:
+        raise broken(rule.way if unclear[0] in conditions else "field", _unclear(alike[unclear[0].lower()]))
     signals = []
     for name, condition in conditions.items():
         columns = [name]
         if rule.failing is not None:
-            condition, used = _expression(connection, condition, "failing", broken)
+            condition, used = _expression(connection, condition, "failing", broken, alike)
             columns = [rule.field] if rule.field else [column for column in names if column.lower() in used]
         key = "failing" if rule.failing is not None else rule.way
         try:
-            reply = connection.execute(f"SELECT __row FROM t WHERE ({applies}\n) AND ({condition}\n) ORDER BY 1").fetchnumpy()  # noqa: S608 - one expression each
+            with stopped_after(connection, limits.seconds):
+                reply = connection.execute(f'SELECT "{_ROW}" FROM t WHERE ({applies}\n) AND ({condition}\n) ORDER BY 1').fetchnumpy()  # noqa: S608 - one expression each
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException) as error:
+            raise broken(key, reason_of(error, limits)) from error
         except duckdb.Error as error:
             raise broken(key, refusals.said(error)) from error
-        rows = np.asarray(reply["__row"], dtype=np.int64)
+        rows = np.asarray(reply[_ROW], dtype=np.int64)
         reason = _said(f"{rule.message}（规则{f' {rule.id}' if rule.id else ''}：{said(name)}）")
         for column in columns if rule.field is None else [rule.field]:
             signals.append(Signal(names[column], "rule", rows, np.full(len(rows), _CERTAIN), reason, nothing))
@@ -149,23 +161,33 @@ def _conditions(rule: TableRule, broken: Callable[[str, str], YiwangError]) -> t
     return {"": rule.failing or ""}, lambda _: " ".join((rule.failing or "").split())
 
 
-def _expression(connection: duckdb.DuckDBPyConnection, sql: str, key: str, broken: Callable[[str, str], YiwangError]) -> tuple[str, set[str]]:
+def _expression(
+    connection: duckdb.DuckDBPyConnection, sql: str, key: str, broken: Callable[[str, str], YiwangError], alike: Mapping[str, list[str]]
+) -> tuple[str, set[str]]:
     """A condition that is exactly one expression, and the columns that it names, in lower case."""
     parsed = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [f"SELECT NOT (\n{sql}\n)"]).fetchall()[0][0]
-    tree = json.loads(parsed)
+    try:
+        tree = json.loads(parsed)
+    except RecursionError as error:
+        raise broken(key, TOO_DEEP) from error
     if tree["error"]:
         raise broken(key, refusals.said(tree["error_message"]))
+    if reason := refused(tree):
+        raise broken(key, reason)
     nodes = [statement["node"] for statement in tree["statements"]]
     whole = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE" and nodes[0]["from_table"]["type"] == "EMPTY" and not nodes[0]["modifiers"]
     if not whole or len(nodes[0]["select_list"]) != 1 or nodes[0]["select_list"][0]["type"] != "OPERATOR_NOT":
         raise broken(key, "SQL 必须是单个条件表达式")
+    used = set(_named(tree))
+    if unclear := sorted(used & alike.keys()):
+        raise broken(key, _unclear(alike[unclear[0]]))
     try:
         kind = connection.execute(f"DESCRIBE SELECT (\n{sql}\n) FROM t").fetchall()[0][1]  # noqa: S608 - one expression
     except duckdb.Error as error:
         raise broken(key, refusals.said(error)) from error
     if kind != "BOOLEAN":
         raise broken(key, f"条件应为真或假，而不是 {kind}")
-    return sql, set(_named(tree))
+    return sql, used
 
 
 def _named(node: Any) -> list[str]:
@@ -176,15 +198,28 @@ def _named(node: Any) -> list[str]:
 
 
 def _arrow(table: Table) -> pa.Table:
-    """The table for SQL; a column of numbers also as text, under a name that no header has."""
-    arrays: dict[str, Any] = {"__row": np.arange(table.rows)}
+    """The table for SQL; a column of numbers also as text, under a name that no header has, and columns whose names SQL takes for one under none."""
+    arrays: dict[str, Any] = {_ROW: np.arange(table.rows)}
+    alike = _alike(table)
     for column in table.columns:
+        if column.name.lower() in alike:
+            continue
         text = pa.DictionaryArray.from_arrays(pa.array(column.codes), column.values).cast(pa.string())
         text = pc.if_else(pa.array(column.is_blank[column.codes]), pa.scalar(None, pa.string()), text)
         is_number = column.filled > 0 and column.number_share >= 0.9
         arrays[column.name] = pa.array(column.numbers[column.codes], from_pandas=True) if is_number else text
         arrays[f"\x01{column.name}"] = text
     return pa.table(arrays)
+
+
+def _alike(table: Table) -> dict[str, list[str]]:
+    """Names of columns that differ in capital letters alone, which SQL does not see, by the name in small letters."""
+    counts = Counter(column.name.lower() for column in table.columns)
+    return {name: [column.name for column in table.columns if column.name.lower() == name] for name, count in counts.items() if count > 1}
+
+
+def _unclear(names: list[str]) -> str:
+    return f"列 {'、'.join(names)} 的列名只差大小写，分不清说的是哪一列，请先改列名"
 
 
 def _name(name: str, *, text: bool = False) -> str:
@@ -205,6 +240,8 @@ def _read(path: Path) -> list[tuple[TableRule, dict[str, int]]]:
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8-sig"))
         node = loader.get_single_node()
+    except RecursionError as error:
+        raise _broken(path, 1, "嵌套过深") from error
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         raise _broken(path, mark.line + 1 if mark else 1, "不是合法的 YAML") from error
@@ -216,6 +253,8 @@ def _read(path: Path) -> list[tuple[TableRule, dict[str, int]]]:
     for item in node.value:
         lines = {"": item.start_mark.line + 1}
         for key, value in item.value if isinstance(item, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                raise _broken(path, key.start_mark.line + 1, "键应是文字")
             if key.value in lines:
                 raise _broken(path, key.start_mark.line + 1, f"{key.value} 写了两次")
             lines[str(key.value)] = value.start_mark.line + 1
@@ -230,7 +269,7 @@ def _read(path: Path) -> list[tuple[TableRule, dict[str, int]]]:
         except duckdb.Error as error:
             own = str(error).splitlines()[0].removeprefix("Invalid Input Error: ")
             raise _broken(path, lines.get("format", lines[""]), f"正则表达式有误（RE2 原文：{own}）") from error
-        except (yaml.MarkedYAMLError, ValueError) as error:  # what looks like a day and is none, for one
+        except (yaml.MarkedYAMLError, *UNMADE) as error:  # what looks like a day and is none, for one
             raise _broken(path, lines[""], "有一个值写法不对：看似日期或数，却没有这样的值（要写成文字时加引号）") from error
         rules.append((rule, lines))
     return rules

@@ -14,8 +14,9 @@ from quality.detection.scoring import Score, scores
 from quality.detection.signals import KINDS, Signal, combined, cut, leading
 from quality.detection.table import Bools, Floats, Table
 from quality.detection.views import views_of
+from quality.engine.evaluation import Limits
 
-__all__ = ["MAX_CELLS", "Cell", "Findings", "Score", "Table", "broken_rules", "detect", "read_table", "scored"]
+__all__ = ["MAX_CELLS", "Cell", "Findings", "Limits", "Score", "Table", "broken_rules", "detect", "read_table", "scored"]
 
 STAGE = "检查各列"
 _BY_COLUMN = (
@@ -79,19 +80,20 @@ class Findings:
             )  # fmt: skip
 
 
-def detect(table: Table, rules: Path | None = None, progress: Progress | None = None) -> Findings:
+def detect(table: Table, rules: Path | None = None, progress: Progress | None = None, limits: Limits | None = None) -> Findings:
     """Finds the wrong cells of a table.
 
     Args:
         table: From :func:`read_table`.
         rules: File of rules that the table must keep, beside what is found without any.
         progress: Receiver of progress.
+        limits: What one rule may take.
 
     Raises:
         YiwangError: YW-QUALITY-001 with file and line when a rule is broken.
     """
     progress = progress or NoProgress()
-    signals = broken_rules(table, rules) if rules else []
+    signals = broken_rules(table, rules, limits) if rules else []
     progress.start(STAGE, len(table.columns))
     for number, column in enumerate(table.columns):
         for detector in _BY_COLUMN:

@@ -13,6 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.domain.errors import YiwangError
+from models.domain.settings import get_settings
+from models.domain.spreadsheets import no_formula
 from serving.cli.audit import settings_at
 from serving.cli.progress import Bars
 
@@ -39,9 +41,10 @@ def detect(
 
 
 def _detect(path: Path, out: Path, rules: Path | None, truth: Path | None) -> None:
+    from quality.detection.service import Limits, read_table, scored
     from quality.detection.service import detect as find
-    from quality.detection.service import read_table, scored
 
+    settings = get_settings()
     if not out.resolve().parent.is_dir():
         raise YiwangError("YW-SERVE-005", name="--out", detail=f"没有目录 {out.parent}")
     if out.is_dir():
@@ -50,7 +53,7 @@ def _detect(path: Path, out: Path, rules: Path | None, truth: Path | None) -> No
         if given is not None and given.exists() and out.exists() and out.samefile(given):
             raise YiwangError("YW-SERVE-005", name="--out", detail=f"{out} 就是要读的 {given}，不能覆盖，请换一个文件名")
     with Bars(Console(file=sys.stderr)) as bars:
-        findings = find(read_table(path), rules, bars)
+        findings = find(read_table(path), rules, bars, Limits(settings.quality_rule_seconds, settings.memory_limit))
         results = scored(findings, truth) if truth else []
         _write(findings, out)
     console = Console(highlight=False)
@@ -68,7 +71,8 @@ def _write(findings: "Findings", out: Path) -> None:
             writer = csv.writer(file)
             writer.writerow(HEADER)
             for cell in findings.cells():
-                writer.writerow([cell.row, cell.column, cell.kind, cell.reason, cell.suggestion, cell.value, f"{cell.probability:.3f}"])
+                texts = map(no_formula, (cell.column, cell.kind, cell.reason, cell.suggestion, cell.value))
+                writer.writerow([cell.row, *texts, f"{cell.probability:.3f}"])
         beside.replace(out)
     finally:
         beside.unlink(missing_ok=True)

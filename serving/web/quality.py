@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from models.domain.contracts import SUBJECT_TITLES
 from models.domain.errors import YiwangError
 from models.domain.ids import instant_of
+from models.domain.spreadsheets import no_formula
 from models.store.quality import COUNTED, STATES, QualityRepository, Wanted
 from models.store.snapshots import Snapshot, SnapshotStore
 from quality.catalogue.subjects import TABLES
@@ -44,7 +45,6 @@ _COLUMNS = {
 _SIZE = 50
 _SHOWN = 20
 """Suspicions of a kind where all kinds are shown."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Word = Annotated[str, Query(max_length=200)]
 Number = Annotated[int, Query(ge=1, le=1_000_000)]
 
@@ -266,5 +266,5 @@ def _csv(pages: Iterator[tuple[list[str], list[tuple[Any, ...]]]], instant: Call
             writer.writerow([_COLUMNS[name] for name in names])
         for row in rows:
             shown = _worded(dict(zip(names, row, strict=True)), instant)
-            writer.writerow([f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value for value in shown])
+            writer.writerow([no_formula(value) if isinstance(value, str) else value for value in shown])
         yield text.getvalue().encode()
