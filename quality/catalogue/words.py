@@ -3,6 +3,7 @@
 Names come from the contracts; here is what only the marts have. What does not belong here: what rules say.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 
@@ -12,6 +13,7 @@ from quality.catalogue.subjects import TABLES
 
 EMPTY = "空"
 """What stands in a message for a value that is not there."""
+_ZONE = re.compile(r"(\.\d+)?[+-]\d\d(:\d\d)?$")
 _TITLES = {
     "source": "数据来源", "material_count": "申请材料份数", "contact_id_is_valid": "联系人或代理人证件号码", "contact_phone_flaw": "联系人手机号码", "correction_count": "补正次数",
     "has_invalid_extension": "延长审批", "has_invalid_pause": "特别程序", "is_department_stated": "受理单位", "is_told_once_in_time": "一次性告知", "names_certificate": "结果证照编号",
@@ -71,6 +73,8 @@ def said(table: str, column: str | None, value: str | None) -> str:
         return _FLAWS.get(value, value)
     if value in ("true", "false"):
         return _STATED.get(column, ("是", "否"))[value == "false"]
+    if column.endswith("_at"):
+        return _ZONE.sub("", value)
     if column in _LISTED:
         return "、".join(code_tables()[_LISTED[column]].get(code, code) for code in value.split(","))
     codes = code_table_of(table, column)
@@ -81,7 +85,7 @@ def said_sql(table: str, column: str) -> str:
     """SQL that says the value of a column of the row ``t`` as people read it; :data:`EMPTY` where there is none."""
     text = f"CAST(t.{column} AS VARCHAR)"
     if column.endswith("_at"):  # in the zone of the connection, which people need not be told
-        text = rf"regexp_replace({text}, '(\.\d+)?[+-]\d\d(:\d\d)?$', '')"
+        text = f"regexp_replace({text}, '{_ZONE.pattern}', '')"
     if column in _LISTED:
         names = _map(_LISTED[column])
         text = f"array_to_string(list_transform(string_split({text}, ','), lambda one: coalesce({names}[one], one)), '、')"

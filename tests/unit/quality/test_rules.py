@@ -101,7 +101,7 @@ def test_every_rule_says_what_to_do_and_what_its_fields_are_called() -> None:
     [
         ("fct_case", "names_certificate", "false", "没有写"), ("fct_case", "is_tolerance", "true", "是"), ("fct_case", "contact_phone_flaw", "length", "位数不对"),
         ("fct_case", "channel_code", "1", "窗口办理"), ("fct_case", "channel_code", "77", "77"), ("dim_matter", "handling_form_codes", "1,3", "窗口办理、移动端网上申请"),
-        ("fct_case_event", "previous_activity_code", "accepted", "受理"), ("fct_case", "completed_at", None, ""), ("fct_case", None, "1", "1"),
+        ("fct_case_event", "previous_activity_code", "accepted", "受理"), ("fct_case", "completed_at", None, ""), ("fct_case", "completed_at", "2026-03-25 20:57:37.5+08", "2026-03-25 20:57:37"), ("fct_case", None, "1", "1"),
     ],
 )  # fmt: skip
 def test_a_value_is_shown_as_people_say_it(table: str, column: str | None, value: str | None, word: str) -> None:
