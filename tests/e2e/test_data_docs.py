@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import duckdb
+from lxml import html
 from playwright.sync_api import Browser
 
 from quality.suite import Expectation, unexpected_rows
@@ -23,6 +24,7 @@ def test_data_docs_fetch_nothing_and_lead_to_every_result(browser: Browser, tmp_
     problems: list[str] = []
     context.on("request", lambda request: asked.append(request.url))
     page = context.new_page()
+    page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto((docs / "index.html").as_uri())
     assert page.locator("tbody tr").count() == 1 and "办件" in page.locator("tbody").inner_text()
@@ -38,5 +40,13 @@ def test_data_docs_fetch_nothing_and_lead_to_every_result(browser: Browser, tmp_
         for link in page.locator("a").all():
             target = str(link.get_attribute("href"))
             assert page.locator(f"[id='{target[1:]}']").count() if target.startswith("#") else (other.parent / target).resolve().is_file(), target
+        for scheme, medium in (("dark", "screen"), ("light", "print")):
+            page.emulate_media(color_scheme=scheme, media=medium)  # type: ignore[arg-type]
+            page.goto(other.as_uri())
+        page.emulate_media(color_scheme="light", media="screen")
+        # what no browser was asked to show: other widths, states, schemes to come
+        content = other.read_text(encoding="utf-8")
+        assert not re.search(r"url\(|@import|image-set", content) and content.count("<style>") == 1 and "default-src 'none'" in content
+        assert not [value for element in html.document_fromstring(content).iter() for name, value in element.attrib.items() if "//" in value or name == "style"]
     context.close()
     assert problems == [] and all(url.startswith("file:") and url.split("?")[0].endswith(".html") for url in asked)
