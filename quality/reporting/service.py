@@ -24,11 +24,11 @@ from quality.reporting.period import Period
 from quality.reporting.selection import ACTIONS, REASONS
 from quality.reporting.shelf import HeldGroup, HeldLine, built, held_files, held_groups, held_lines, manifest_of
 from quality.reporting.signing import public_key
-from quality.reporting.verification import read_manifest, verify
+from quality.reporting.verification import later, read_manifest, verify
 
 __all__ = [
     "ACTIONS", "REASONS", "REPORTED", "HeldGroup", "HeldLine", "Manifest", "Package", "Period", "build", "built", "correct", "folder_of", "followers", "held", "held_files",
-    "held_folder_of", "held_groups", "held_lines", "manifest_of", "packages", "public_key", "read_manifest", "resend", "verify", "withdraw",
+    "held_folder_of", "held_groups", "held_lines", "later", "manifest_of", "packages", "public_key", "read_manifest", "resend", "verify", "withdraw",
 ]  # fmt: skip
 
 

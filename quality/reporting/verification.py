@@ -7,7 +7,9 @@ from pydantic import ValidationError
 
 from models.domain.errors import YiwangError
 from models.domain.settings import Settings
-from quality.reporting.manifest import MANIFEST, NUMBER, SIGNATURE, Manifest, sm3_of
+from quality.reporting import ledger
+from quality.reporting.ledger import Folders, Package
+from quality.reporting.manifest import MANIFEST, NUMBER, SIGNATURE, Manifest, sm3, sm3_of
 from quality.reporting.signing import Signature, is_signed
 from quality.reporting.workbook import count_rows
 
@@ -31,7 +33,7 @@ def verify(settings: Settings, package: Path, key_file: Path | None = None) -> s
     """What is wrong with a package, as one Chinese sentence; None where all is well.
 
     Args:
-        settings: Its keys count where no key file is given.
+        settings: Where no key file is given, its keys count, and its ledger must have the package if one is at hand.
         package: Folder of the package.
         key_file: Public key (PEM), not from the package.
 
@@ -54,7 +56,36 @@ def verify(settings: Settings, package: Path, key_file: Path | None = None) -> s
         manifest = Manifest.model_validate_json(content)
     except ValidationError:
         return "清单的签名正确，但格式不是本程序认识的版本，请升级程序后再核验。"
-    return _name(package, manifest) or _files(package, manifest) or _counts(manifest)
+    problem = _name(package, manifest) or _files(package, manifest) or _counts(manifest)
+    return problem or (None if key_file else _unrecorded(settings, manifest, sm3(content)))
+
+
+def later(settings: Settings, manifest: Manifest) -> list[Package] | None:
+    """Packages of the subject that were built after one, in order: with any it is an old one that somebody shows again.
+
+    Returns:
+        None where no ledger is at hand: there is none, it is being written, or damaged.
+    """
+    recorded = _recorded(settings, manifest.subject)
+    numbers = [package.number for package in recorded or ()]
+    return recorded[numbers.index(manifest.package) + 1 :] if recorded and manifest.package in numbers else None
+
+
+def _recorded(settings: Settings, subject: str) -> list[Package] | None:
+    if not Folders.of(settings).ledger.is_file():  # none is made in order to look
+        return None
+    try:
+        with ledger.opened(settings) as connection:
+            return ledger.packages(connection, subject)
+    except (YiwangError, OSError):  # whether a package is whole can be told without
+        return None
+
+
+def _unrecorded(settings: Settings, manifest: Manifest, digest: str) -> str | None:
+    recorded = _recorded(settings, manifest.subject)
+    if recorded is None or digest in (package.manifest_sm3 for package in recorded if package.number == manifest.package):
+        return None
+    return f"签名正确，但不是台账所记的 {manifest.package}：由另一个数据目录建成，或被顶替。"
 
 
 def _name(package: Path, manifest: Manifest) -> str | None:

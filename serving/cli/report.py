@@ -19,7 +19,7 @@ from serving.cli.audit import settings_at
 from serving.cli.progress import Bars
 
 if TYPE_CHECKING:
-    from quality.reporting.service import HeldGroup, Package
+    from quality.reporting.service import HeldGroup, Manifest, Package
 
 app = typer.Typer(no_args_is_help=True, help="精准上报：建包、核验、重发、更正、撤回，以及未上报的记录。")
 Home = Annotated[Path | None, typer.Option("--home", help="数据目录，默认取 YIWANG_HOME 或 ./data")]
@@ -29,6 +29,7 @@ Rules = Annotated[Path | None, typer.Option("--rules", help="规则目录，默�
 Keys = Annotated[Path, typer.Option("--keys", help="主键清单，每行一个；两个来源都有时在前面写来源和制表符")]
 _WHOLE = ("包号", "规则")
 """Columns that are not broken over lines, however narrow the terminal."""
+_KINDS = {"build": "上报", "correct": "更正", "withdraw": "撤回"}
 _ACTIONS = {"new": "新增", "late": "补报", "correct": "更正", "withdraw": "撤回"}
 Number = Annotated[str, typer.Argument(help="包号，例如 case-000001")]
 
@@ -63,6 +64,14 @@ def verify(
         if problem is None:
             manifest = service.read_manifest(package)
             _say(f"{manifest.package} 完好：{manifest.lines:,} 行，{len(manifest.files)} 个文件，签名和摘要相符。")
+            _say(_of(settings, manifest))
+            later = None if key else service.later(settings, manifest)
+            if later is None:
+                _say("没有台账可对照；是不是最新的包，请按包号、上报期和建包时间判断。")
+            elif later:
+                _say(f"注意：此后已建 {later[-1].number}（{_time(settings, later[-1].built_at)}），这是旧包。")
+            else:
+                _say(f"台账中{manifest.title}的最新一包。")
     if problem is not None:
         _say(f"✗ {problem}")
         raise typer.Exit(1)
@@ -112,7 +121,7 @@ def list_packages(subject: Annotated[str | None, typer.Option("--subject", help=
         table = _table("包号", "类型", "上报期", "数据截至", "行数", "未上报", "建包时间")
         for package in service.packages(settings, subject):
             table.add_row(
-                package.number, {"build": "上报", "correct": "更正", "withdraw": "撤回"}[package.kind], str(package.period or ""),
+                package.number, _KINDS[package.kind], str(package.period or ""),
                 f"{package.as_of.astimezone(settings.tzinfo):%Y-%m-%d}", f"{package.rows:,}", f"{package.held:,}",
                 f"{package.built_at.astimezone(settings.tzinfo):%Y-%m-%d %H:%M}",
             )  # fmt: skip
@@ -180,6 +189,20 @@ def _print_held(rows: Sequence["HeldGroup"], none: str) -> None:
         table.add_row(row.department_name or row.department_code or "（未知）", row.rule_id, row.rule, f"{row.first:,}", f"{row.all:,}")
     if rows:
         Console().print(table)
+
+
+def _of(settings: Settings, manifest: "Manifest") -> str:
+    """What a package is, so that an old one shown again can be told by eye."""
+    from quality.reporting import service
+
+    days = manifest.period
+    about = f"上报期 {service.Period(days.first, days.last)}" if days else _KINDS[manifest.kind]
+    after = f"接 {manifest.previous.package}" if manifest.previous else "首包"
+    return f"{manifest.title}，{about}，{_time(settings, manifest.built_at)} 建包，数据截至 {_time(settings, manifest.as_of)}，{after}。"
+
+
+def _time(settings: Settings, at: datetime) -> str:
+    return f"{at.astimezone(settings.tzinfo):%Y-%m-%d %H:%M}"
 
 
 def _keys(path: Path) -> Sequence[str]:

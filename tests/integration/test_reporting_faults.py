@@ -265,6 +265,11 @@ def test_the_command_line_from_the_first_package_to_the_last(settings: Settings,
     shutil.copytree(folder, misplaced)
     told = run(app, ["verify", str(misplaced), *home])
     assert told.exit_code == 1 and "目录名是 case-000003，里面却是 case-000001" in told.output
+    told = run(app, ["verify", str(folder), *home]).output
+    assert "办件，上报期 2026-06，2026-" in told and "数据截至 2026-" in told and "首包" in told and "注意：此后已建 case-000003" in told
+    newest = run(app, ["verify", str(service.folder_of(settings, "case-000003")), *home]).output
+    assert "办件，撤回，" in newest and "接 case-000002" in newest and "台账中办件的最新一包" in newest
+    assert "没有台账可对照" in run(app, ["verify", str(folder), "--key", str(key), *home]).output
     misplaced.rename(misplaced.with_name("received"))
     assert run(app, ["verify", str(misplaced.with_name("received")), *home]).exit_code == 0
     held = run(app, ["held", "--subject", "case", "--period", "2026-05", "--out", str(tmp_path / "lists"), *rules, *home])

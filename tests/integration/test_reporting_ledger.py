@@ -130,3 +130,22 @@ def test_a_kill_before_the_tables_of_a_new_ledger_leaves_nothing_to_mend(setting
     with duckdb.connect(str(made.home / "reporting" / "ledger.duckdb")):
         pass
     assert service.packages(made) == []
+
+
+def test_a_package_that_the_ledger_does_not_have_so_is_told_and_an_old_one_too(settings: Settings, tmp_path: Path) -> None:
+    first, second = (service.folder_of(settings, number) for number in ("case-000001", "case-000002"))
+    old, new = service.read_manifest(first), service.read_manifest(second)
+    assert [package.number for package in service.later(settings, old) or ()] == ["case-000002"] and service.later(settings, new) == []
+    key, foreign = tmp_path / "public.pem", Settings(home=tmp_path / "foreign")
+    key.write_text(service.public_key(settings))
+    publish(foreign, settings.home / "rules")
+    shutil.copyfile(settings.home / "report.key", foreign.home / "report.key")
+    strange = service.folder_of(foreign, service.build(foreign, "case", MAY, AT, rules=settings.home / "rules").number)
+    assert service.verify(foreign, strange) is None
+    assert service.verify(settings, strange) == "签名正确，但不是台账所记的 case-000001：由另一个数据目录建成，或被顶替。"
+    assert service.verify(settings, strange, key) is None  # the level above has packages of many
+    assert service.verify(foreign, second) == "签名正确，但不是台账所记的 case-000002：由另一个数据目录建成，或被顶替。"
+    (settings.home / "reporting" / "ledger.duckdb").write_bytes(b"no database")  # packages can be verified all the same
+    assert service.verify(settings, first) is None and service.later(settings, old) is None
+    shutil.rmtree(settings.home / "reporting")
+    assert service.verify(settings, strange) is None and not (settings.home / "reporting").exists()
