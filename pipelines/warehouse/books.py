@@ -1,5 +1,6 @@
 """The pipelines' books of runs, as the stages after the sync read and publish them."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -13,6 +14,9 @@ from models.domain.settings import Settings
 from pipelines.sources.service import RunRef
 from pipelines.sources.types import COUNTS
 from pipelines.warehouse.damage import is_damaged, tells_damage
+
+HELD = 10.0
+"""Seconds for which a run waits until another process lets go of a working file: what a killed run began ends with it, not at the same instant."""
 
 
 @contextmanager
@@ -38,7 +42,7 @@ def mend(settings: Settings) -> None:
         if not path.exists():
             continue
         try:
-            duckdb.connect(str(path)).close()
+            _open_once(path)
         except duckdb.Error as error:
             if not tells_damage(error):
                 continue  # held by another process, or the like: told where it is opened for work
@@ -66,6 +70,20 @@ def damage_of(settings: Settings, chain: Iterable[BaseException]) -> YiwangError
                     _put_away(path)
                 return YiwangError(code, path=path)
     return None
+
+
+def _open_once(path: Path) -> None:
+    """Opens a file, as soon as nobody else has it open any more."""
+    last = time.monotonic() + HELD
+    while True:
+        try:
+            duckdb.connect(str(path)).close()
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error) or time.monotonic() > last:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def _put_away(path: Path) -> None:

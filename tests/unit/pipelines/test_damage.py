@@ -1,5 +1,7 @@
 """Working files that are damaged: what a run puts away, and what it says of the rest."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -76,3 +78,13 @@ def test_damage_of_another_file_is_not_laid_to_ours(settings: Settings, tmp_path
         read(other)
     assert raised.value.code == "YW-RUN-002"
     read(settings.warehouse)
+
+
+def test_a_run_waits_for_what_a_killed_run_left_open(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    settings.warehouse.parent.mkdir(parents=True)
+    holding = "import duckdb, sys, time; duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(1)"
+    with subprocess.Popen([sys.executable, "-c", holding, str(settings.warehouse)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        mend(settings)
+        duckdb.connect(str(settings.warehouse)).close()

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.store.operational.tables.base import SECRET, Base
 
-
 _DUE: dict[str, Any] = {each: sa.text("due_on IS NOT NULL") for each in ("sqlite_where", "postgresql_where")}
 _RECEIVED: dict[str, Any] = {each: sa.text("received_at IS NOT NULL") for each in ("sqlite_where", "postgresql_where")}
 
