@@ -20,6 +20,7 @@ from models.core.processes.deadlines import case_deadline, step_deadline
 from models.core.processes.definition import Phase, Process
 from models.core.processes.engine import SYSTEM, CaseState, Command, Engine, Entry, Transition
 from models.core.processes.marking import Marking
+from models.core.processes.published import published
 from models.core.work.service import Actor, Work, work
 from models.domain.clock import Limits
 from models.domain.codes import label
@@ -29,8 +30,19 @@ from models.store.operational.tables import CaseEvent, CaseFile, ProcessVersion,
 
 TIME = Actor("system", frozenset({SYSTEM}), authority="time")
 """The platform itself, when time is up."""
-_PARSED: dict[str, Process] = {}
 _AGAIN = timedelta(hours=1)
+
+# built once: building a query costs as much as asking it
+CASE = (
+    sa.select(CaseFile, ProcessVersion.digest)
+    .join(ProcessVersion, sa.and_(ProcessVersion.process == CaseFile.process, ProcessVersion.number == CaseFile.process_number))
+    .where(CaseFile.id == sa.bindparam("case_id"), CaseFile.deleted_at.is_(None))
+)
+"""The query of one case, and which process it runs on; for :func:`load`."""
+LOCKED_CASE = CASE.with_for_update(of=CaseFile)
+"""The same; nobody else may change the case until the transaction ends."""
+_EVENTS = sa.select(*CaseEvent.__table__.columns).where(CaseEvent.case_id == sa.bindparam("case_id")).order_by(CaseEvent.sequence)
+_OPEN_TASKS = sa.select(Task).where(Task.case_id == sa.bindparam("case_id"), Task.closed_at.is_(None)).order_by(Task.step)
 
 
 class Settled(NamedTuple):
@@ -135,7 +147,7 @@ def act(now: Work, case_id: UUID, command: Command, *, version: int | None = Non
     Raises:
         YiwangError: YW-STORE-011 where there is no such case, YW-STORE-010 where it was changed since, YW-CORE-001, -002, -003 as the engine.
     """
-    case, state, engine = load(now.session, case_id, zone, is_locked=True)
+    case, state, engine = load(now.session, case_id, zone, LOCKED_CASE)
     if version is not None and version != case.version:
         raise YiwangError("YW-STORE-010")
     return advance(now, case, state, engine, command)
@@ -178,7 +190,7 @@ def settle(database: Database, at: datetime, limit: int = 200, zone: str = "Asia
 
 def _settle_one(database: Database, case_id: UUID, at: datetime, zone: str) -> None:
     with work(database, TIME, at) as now:
-        case, state, engine = load(now.session, case_id, zone, is_locked=True)
+        case, state, engine = load(now.session, case_id, zone, LOCKED_CASE)
         transition = engine.settle(state, at)
         if transition.entries:
             _store(now, engine, case, state, transition)
@@ -192,13 +204,18 @@ def tasks(session: Session, units: Sequence[str], roles: Sequence[str], limit: i
     return session.scalars(query.order_by(Task.due_on.is_(None), Task.due_on, Task.id).limit(limit)).all()
 
 
+def open_tasks(session: Session, case_id: UUID) -> list[Task]:
+    """What is to be done in a case, by step; one query."""
+    return list(session.scalars(_OPEN_TASKS, {"case_id": case_id}))
+
+
 def history(session: Session, case_id: UUID) -> Sequence[CaseEvent]:
     """What was done to a case, in order."""
     return session.scalars(sa.select(CaseEvent).where(CaseEvent.case_id == case_id).order_by(CaseEvent.sequence)).all()
 
 
 def load(
-    session: Session, case_id: UUID, zone: str = "Asia/Shanghai", *, is_locked: bool = False, reached: sa.ColumnElement[bool] | None = None
+    session: Session, case_id: UUID, zone: str = "Asia/Shanghai", query: sa.Select[tuple[CaseFile, str]] = CASE, at: datetime | None = None
 ) -> tuple[CaseFile, CaseState, Engine]:
     """A case as it is stored, as its engine sees it, and the engine: to ask what is possible, when it is due.
 
@@ -206,24 +223,18 @@ def load(
         session: The transaction.
         case_id: The case.
         zone: Zone of days.
-        is_locked: Nobody else may change it until the transaction ends.
-        reached: Only if this holds of it.
+        query: :data:`CASE`, :data:`LOCKED_CASE`, or one of them with a condition.
+        at: Now, where that condition asks for it.
 
     Raises:
         YiwangError: YW-STORE-011 where there is no such case.
     """
-    query = sa.select(CaseFile).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None))
-    if reached is not None:
-        query = query.where(reached)
-    case = session.scalars(query.with_for_update(of=CaseFile) if is_locked else query).one_or_none()
-    if case is None:
+    found = session.execute(query, {"case_id": case_id, "at": at}).one_or_none()
+    if found is None:
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
-    version = (ProcessVersion.process == case.process, ProcessVersion.number == case.process_number)
-    digest = session.scalars(sa.select(ProcessVersion.digest).where(*version)).one()
-    if (process := _PARSED.get(digest)) is None:  # a version never changes: its body is read and parsed once
-        process = _PARSED[digest] = Process.model_validate(session.scalars(sa.select(ProcessVersion.body).where(*version)).one())
-    told = sa.select(*CaseEvent.__table__.columns).where(CaseEvent.case_id == case_id).order_by(CaseEvent.sequence)
-    entries = tuple(_entry(event) for event in session.execute(told))  # plain rows: nobody changes them
+    case, digest = found
+    process = published(session, digest)
+    entries = tuple(_entry(event) for event in session.execute(_EVENTS, {"case_id": case_id}))  # plain rows: nobody changes them
     state = CaseState(
         Marking(Phase(case.phase), frozenset(case.open_steps), frozenset(case.waiting), case.is_corrected, case.is_commitment), entries, case.received_at,
         case.accepted_at, case.is_deemed_accepted, case.completed_at, case.outcome_code, case.is_suspended, case.is_extended, tuple(case.missing),
@@ -272,7 +283,7 @@ def _hand_over(now: Work, case: CaseFile, unit_code: str) -> None:
 
 def _clock_tasks(now: Work, engine: Engine, case: CaseFile, state: CaseState) -> None:
     """What was open before moves with the case: accepted, paused, resumed, extended, decided."""
-    for task in now.session.scalars(sa.select(Task).where(Task.case_id == case.id, Task.closed_at.is_(None))):
+    for task in open_tasks(now.session, case.id):
         for column, value in clocked_task(engine, state, task, now.at).items():
             setattr(task, column, value)
 

@@ -14,12 +14,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from models.core.cases.service import advance, load, open_case
+from models.core.cases.service import advance, load, open_case, open_tasks
 from models.core.crypto.types import CryptoProvider
 from models.core.handling import forms
 from models.core.handling.history import Told, events, sees
 from models.core.handling.lists import CaseFilter, TaskFilter, TaskRow, listed, work_list
-from models.core.handling.reach import in_reach
+from models.core.handling.reach import case_in_reach
 from models.core.handling.rights import APPLICANT, Rights, is_anothers
 from models.core.handling.terms import Terms, terms
 from models.core.matters.service import in_force, newest_process, next_case_number
@@ -157,7 +157,7 @@ def amend(now: Work, crypto: CryptoProvider, access: Access, case_id: UUID, vers
         YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001 once it was handed in, YW-POLICY-003 where
             the agent's authorisation does not go so far.
     """
-    case, _, engine = load(now.session, case_id, is_locked=True, reached=in_reach(access, now.at))
+    case, _, engine = load(now.session, case_id, query=case_in_reach(access, is_locked=True), at=now.at)
     if case.version != version:
         raise YiwangError("YW-STORE-010")
     if case.phase not in EDITABLE:
@@ -180,11 +180,11 @@ def act(now: Work, settings: Settings, access: Access, case_id: UUID, move: Move
             YW-CORE-007 where this server's clock is wrong, YW-CORE-008 where the task is somebody else's, YW-CORE-009 where the caller
             did a step that stands apart from this one.
     """
-    case, state, engine = load(now.session, case_id, settings.zone, is_locked=True, reached=in_reach(access, now.at, with_parts=True))
+    case, state, engine = load(now.session, case_id, settings.zone, case_in_reach(access, with_parts=True, is_locked=True), now.at)
     if version is not None and case.version != version:
         raise YiwangError("YW-STORE-010")
     at = _instant(state, now.at, settings.clock_skew_seconds)
-    tasks = _open_tasks(now.session, case_id)
+    tasks = open_tasks(now.session, case_id)
     action, unit = _meant(engine.process, tasks, case, move)
     rights = Rights(now.session, access.principal, case, engine.process, now.at)
     roles, authority = rights.roles(unit), now.actor.authority
@@ -211,7 +211,7 @@ def remove(now: Work, access: Access, case_id: UUID, version: int, reason: str) 
         YiwangError: YW-STORE-011 out of reach, YW-STORE-010 where it was changed since, YW-CORE-001 once it was handed in, YW-POLICY-003 as
             :func:`amend`.
     """
-    case, _, engine = load(now.session, case_id, is_locked=True, reached=in_reach(access, now.at))
+    case, _, engine = load(now.session, case_id, query=case_in_reach(access, is_locked=True), at=now.at)
     if case.version != version:
         raise YiwangError("YW-STORE-010")
     if case.phase != Phase.DRAFT:
@@ -232,11 +232,11 @@ def look(session: Session, crypto: CryptoProvider, settings: Settings, access: A
     Raises:
         YiwangError: YW-STORE-011 out of reach.
     """
-    case, state, engine = load(session, case_id, settings.zone, reached=in_reach(access, at, with_parts=True))
+    case, state, engine = load(session, case_id, settings.zone, case_in_reach(access, with_parts=True), at)
     is_hidden, is_anonymous = (not sees(session, access, case_id, field, at) for field in ("case.form", "case.applicant"))
     rights = Rights(session, access.principal, case, engine.process, at)
     at = max(at, state.entries[-1].at) if state.entries else at
-    tasks = _open_tasks(session, case_id)
+    tasks = open_tasks(session, case_id)
     units = {task.step: task.unit_code for task in tasks}
     held = frozenset().union(*(rights.roles(unit) for unit in {case.unit_code, *units.values()}))
     possible = [
@@ -253,7 +253,7 @@ def reveal(now: Work, crypto: CryptoProvider, access: Access, case_id: UUID, rea
     Raises:
         YiwangError: YW-STORE-011 out of reach.
     """
-    case, _, _ = load(now.session, case_id, reached=in_reach(access, now.at, with_parts=True))
+    case, _, _ = load(now.session, case_id, query=case_in_reach(access, with_parts=True), at=now.at)
     return forms.reveal(now, crypto, case, reason)
 
 
@@ -309,10 +309,6 @@ def _task(session: Session, access: Access, task_id: UUID) -> Task:
     if found is None:
         raise YiwangError("YW-STORE-011", what="待办", key=task_id)
     return found
-
-
-def _open_tasks(session: Session, case_id: UUID) -> list[Task]:
-    return list(session.scalars(sa.select(Task).where(Task.case_id == case_id, Task.closed_at.is_(None)).order_by(Task.step)))
 
 
 def _meant(process: Process, tasks: list[Task], case: CaseFile, move: Move) -> tuple[Action | None, str]:

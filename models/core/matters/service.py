@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from models.core.processes.definition import Process
+from models.core.processes.published import published
 from models.core.work.service import Work
 from models.domain.clock import Limits
 from models.domain.codes import code_tables
@@ -25,6 +26,15 @@ from models.store.operational.tables import MatterVersion, ProcessVersion, Seria
 
 IN_COLUMNS = frozenset({"matter_code", "matter_name", "department_code", "region_code", "effective_from", "effective_to", "version", "updated_at", *asdict(Limits())})
 """Fields of the contract that have columns of their own; the rest is the body."""
+_NEWEST = sa.select(ProcessVersion.digest).where(ProcessVersion.process == sa.bindparam("process")).order_by(ProcessVersion.number.desc()).limit(1)
+_IN_FORCE = (
+    sa.select(MatterVersion)
+    .where(
+        MatterVersion.code == sa.bindparam("code"), MatterVersion.effective_from <= sa.bindparam("day"),
+        sa.or_(MatterVersion.effective_to.is_(None), MatterVersion.effective_to > sa.bindparam("day")),
+    )
+    .order_by(MatterVersion.number.desc()).limit(1)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,10 +100,7 @@ def in_force(session: Session, code: str, day: date) -> MatterVersion:
     Raises:
         YiwangError: YW-STORE-011 where none is.
     """
-    query = sa.select(MatterVersion).where(
-        MatterVersion.code == code, MatterVersion.effective_from <= day, sa.or_(MatterVersion.effective_to.is_(None), MatterVersion.effective_to > day)
-    )  # fmt: skip
-    found = session.scalars(query.order_by(MatterVersion.number.desc()).limit(1)).one_or_none()
+    found = session.scalars(_IN_FORCE, {"code": code, "day": day}).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="当日有效的事项", key=code)
     return found
@@ -141,11 +148,10 @@ def newest_process(session: Session, code: str) -> Process:
     Raises:
         YiwangError: YW-STORE-011 where none is published.
     """
-    query = sa.select(ProcessVersion).where(ProcessVersion.process == code).order_by(ProcessVersion.number.desc()).limit(1)
-    found = session.scalars(query).one_or_none()
-    if found is None:
+    digest = session.scalars(_NEWEST, {"process": code}).one_or_none()
+    if digest is None:
         raise YiwangError("YW-STORE-011", what="已发布的流程", key=code)
-    return Process.model_validate(found.body)
+    return published(session, digest)
 
 
 def next_case_number(now: Work, unit_code: str, day: date) -> str:

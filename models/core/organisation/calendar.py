@@ -18,6 +18,7 @@ from models.domain.errors import YiwangError
 from models.store.operational.paging import Page, Paging, page
 from models.store.operational.tables import CalendarDay
 
+_DECIDED = sa.select(CalendarDay.day, CalendarDay.is_working).order_by(CalendarDay.day, CalendarDay.number)
 _KEPT: dict[tuple[int, str], WorkCalendar] = {}
 
 
@@ -80,7 +81,7 @@ def decided_in(session: Session, year: int) -> dict[date, CalendarDay]:
 
 def calendar(session: Session) -> WorkCalendar:
     """The calendar that holds now; one small query, built anew only when a decision came."""
-    rows = session.execute(sa.select(CalendarDay.day, CalendarDay.is_working).order_by(CalendarDay.day, CalendarDay.number)).all()
+    rows = session.execute(_DECIDED).all()
     if not rows:
         return work_calendar()
     decided = {day: is_working for day, is_working in rows}

@@ -142,12 +142,12 @@ def may_act(
     return standing(session, agent_id, principal_id, at).rests_on(matter_code, action, is_commitment)
 
 
-def lets(agent_id: UUID, at: datetime, principal: Any, matter: Any) -> sa.ColumnElement[bool]:
+def lets(agent_id: UUID, at: datetime | sa.BindParameter[Any], principal: Any, matter: Any) -> sa.ColumnElement[bool]:
     """The condition under which a row is one of somebody who now lets the agent act in its matter, whatever the action.
 
     Args:
         agent_id: Who acts.
-        at: Now.
+        at: Now, or the parameter that says so.
         principal: Column with the party of the row.
         matter: Column with the code of its matter.
     """
@@ -157,7 +157,7 @@ def lets(agent_id: UUID, at: datetime, principal: Any, matter: Any) -> sa.Column
     return sa.exists().where(Authorisation.principal_id == principal, _holds(agent_id, at), named)
 
 
-def _holds(agent_id: UUID, at: datetime) -> sa.ColumnElement[bool]:
+def _holds(agent_id: UUID, at: datetime | sa.BindParameter[Any]) -> sa.ColumnElement[bool]:
     return sa.and_(
         Authorisation.agent_id == agent_id, Authorisation.valid_from <= at, Authorisation.valid_to > at,
         sa.or_(Authorisation.revoked_at.is_(None), Authorisation.revoked_at > at),
