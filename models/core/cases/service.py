@@ -41,7 +41,14 @@ CASE = (
 """The query of one case, and which process it runs on; for :func:`load`."""
 LOCKED_CASE = CASE.with_for_update(of=CaseFile)
 """The same; nobody else may change the case until the transaction ends."""
+_IS_PUBLISHED = sa.select(ProcessVersion.number).where(ProcessVersion.process == sa.bindparam("process"), ProcessVersion.number == sa.bindparam("number"))
 _EVENTS = sa.select(*CaseEvent.__table__.columns).where(CaseEvent.case_id == sa.bindparam("case_id")).order_by(CaseEvent.sequence)
+_INTO_EVENTS, _INTO_TASKS = sa.insert(CaseEvent.__table__), sa.insert(Task.__table__)  # type: ignore[arg-type]
+_CLOSE_TASKS = (
+    sa.update(Task.__table__)  # type: ignore[arg-type]
+    .where(Task.case_id == sa.bindparam("of"), Task.closed_at.is_(None), Task.step.in_(sa.bindparam("ended", expanding=True)))
+    .values(closed_at=sa.bindparam("now"), closed_by=sa.bindparam("who"))
+)
 _OPEN_TASKS = sa.select(Task).where(Task.case_id == sa.bindparam("case_id"), Task.closed_at.is_(None)).order_by(Task.step)
 
 
@@ -77,7 +84,7 @@ def open_case(
     now: Work, process: Process, case_number: str, unit_code: str, *, limits: Limits | None = None, matter: Mapping[str, str | None] | None = None,
     applicant_id: UUID | None = None, agent_id: UUID | None = None, channel_code: str | None = None, region_code: str | None = None,
     window_code: str | None = None, form: str | None = None, case_id: UUID | None = None, is_commitment: bool = False, expires_on: date | None = None,
-    units: Mapping[str, str] | None = None, zone: str = "Asia/Shanghai",
+    units: Mapping[str, str] | None = None, opened_by: str | None = None, zone: str = "Asia/Shanghai",
 ) -> CaseFile:  # fmt: skip
     """A new case, not handed in yet.
 
@@ -98,13 +105,14 @@ def open_case(
         is_commitment: The applicant promises instead of proving.
         expires_on: Last day of the licence that is to be renewed; for renewals, and only for them.
         units: Units that take part, by their part in the process (``planning``); those left out are ``unit_code``.
+        opened_by: Who begins it; none for internal cases.
         zone: Zone of days.
 
     Raises:
         YiwangError: YW-CORE-003 where the process does not take the channel or a commitment, or renews a licence whose last day is
             not stated or over; YW-STORE-011 where it is not published.
     """
-    if now.session.get(ProcessVersion, (process.process, process.version)) is None:
+    if now.session.scalar(_IS_PUBLISHED, {"process": process.process, "number": process.version}) is None:
         raise YiwangError("YW-STORE-011", what="流程", key=f"{process.process}/{process.version}")
     if process.channels and channel_code not in process.channels:
         raise YiwangError("YW-CORE-003", action="申请", detail=f"本事项不能通过“{label('L.channel', channel_code)}”申请" if channel_code else "须写明渠道")
@@ -123,7 +131,7 @@ def open_case(
     case = CaseFile(
         id=case_id or now.new_id(), case_number=case_number, kind=process.kind, process=process.process, process_number=process.version,
         matter_code=matter.get("code"), matter_version=matter.get("version"), matter_name=matter.get("name"), limits=terms,
-        applicant_id=applicant_id, agent_id=agent_id, unit_code=unit_code, region_code=region_code, window_code=window_code,
+        applicant_id=applicant_id, agent_id=agent_id, opened_by=opened_by, unit_code=unit_code, region_code=region_code, window_code=window_code,
         channel_code=channel_code, form=form, created_at=now.at, updated_at=now.at,
         **_columns(state),
     )  # fmt: skip
@@ -252,26 +260,31 @@ def _store(now: Work, engine: Engine, case: CaseFile, before: CaseState, transit
     for entry in transition.entries:
         if entry.unit_code:
             _hand_over(now, case, entry.unit_code)
-    for number, entry in enumerate(transition.entries, start=len(before.entries) + 1):
-        is_time = entry.role == SYSTEM
-        now.session.add(
-            CaseEvent(
-                case_id=case.id, sequence=number, activity=entry.activity, action=entry.action, step=entry.step, occurred_at=entry.at,
-                phase_before=entry.phase_before, phase_after=entry.phase_after, role=entry.role, actor=TIME.name if is_time else now.actor.name,
-                authority=TIME.authority if is_time else now.actor.authority, unit_code=case.unit_code, reason=entry.reason,
-                special_kind=entry.special_kind, special_code=entry.special_code, has_written_notice=entry.has_written_notice,
-                extension_days=entry.extension_days, missing=list(entry.missing), documents=list(entry.documents), recorded_at=now.at,
-            )
-        )  # fmt: skip
+    events = [
+        _event(now, case, number, entry) for number, entry in enumerate(transition.entries, start=len(before.entries) + 1)
+    ]  # fmt: skip
+    now.session.execute(_INTO_EVENTS, events)
     if transition.ended:
-        closing = sa.update(Task).where(Task.case_id == case.id, Task.closed_at.is_(None), Task.step.in_(transition.ended))
-        now.session.execute(closing.values(closed_at=now.at, closed_by=now.actor.name))
-    _clock_tasks(now, engine, case, state)
+        closing = {"of": case.id, "ended": sorted(transition.ended), "now": now.at, "who": now.actor.name}
+        now.session.execute(_CLOSE_TASKS, closing)
+    if before.marking.open_steps - transition.ended:  # what else is open moves with the case
+        _clock_tasks(now, engine, case, state)
     _open_tasks(now, engine, case, state, transition.opened)
     activities = [entry.activity for entry in transition.entries]
     now.announce("case.moved", "case", str(case.id), case_number=case.case_number, kind=case.kind, phase=case.phase, activities=activities)
     now.record("case.moved", f"case:{case.case_number}", actions=[entry.action for entry in transition.entries], phase=case.phase)
     now.session.flush()
+
+
+def _event(now: Work, case: CaseFile, number: int, entry: Entry) -> dict[str, Any]:
+    who = TIME if entry.role == SYSTEM else now.actor
+    return {
+        "case_id": case.id, "sequence": number, "activity": entry.activity, "action": entry.action, "step": entry.step, "occurred_at": entry.at,
+        "phase_before": entry.phase_before, "phase_after": entry.phase_after, "role": entry.role, "actor": who.name, "authority": who.authority,
+        "unit_code": case.unit_code, "reason": entry.reason, "special_kind": entry.special_kind, "special_code": entry.special_code,
+        "has_written_notice": entry.has_written_notice, "extension_days": entry.extension_days, "missing": list(entry.missing),
+        "documents": list(entry.documents), "recorded_at": now.at,
+    }  # fmt: skip
 
 
 def _hand_over(now: Work, case: CaseFile, unit_code: str) -> None:
@@ -289,16 +302,17 @@ def _clock_tasks(now: Work, engine: Engine, case: CaseFile, state: CaseState) ->
 
 
 def _open_tasks(now: Work, engine: Engine, case: CaseFile, state: CaseState, steps: frozenset[str]) -> None:
+    opened = []
     for name in sorted(steps):
         step = engine.process.step(name)
         unit = case.limits["units"].get(step.unit, case.unit_code)
         due = step_deadline(engine, state, name, now.at, now.at)
-        now.session.add(
-            Task(
-                id=now.new_id(), case_id=case.id, step=name, role=step.role, unit_code=unit, assignee=None, opened_at=now.at, due_on=due.on,
-                provisional_due_on=due.provisional_on, is_paused=due.is_paused, closed_at=None, closed_by=None,
-            )
-        )  # fmt: skip
+        opened.append({
+            "id": now.new_id(), "case_id": case.id, "step": name, "role": step.role, "unit_code": unit, "opened_at": now.at, "due_on": due.on,
+            "provisional_due_on": due.provisional_on, "is_paused": due.is_paused,
+        })  # fmt: skip
+    if opened:
+        now.session.execute(_INTO_TASKS, opened)
 
 
 def clocked(engine: Engine, state: CaseState, at: datetime) -> dict[str, Any]:

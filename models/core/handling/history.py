@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,10 +11,11 @@ from sqlalchemy.orm import Session
 from models.core.handling.reach import in_reach
 from models.core.policy.service import Access
 from models.domain.errors import YiwangError
-from models.store.operational.paging import Page, Paging, page
+from models.store.operational.paging import Listing, Page, Paging
 from models.store.operational.tables import ApiKey, CaseEvent, CaseFile, Staff
 
 _PARTY = "party"
+_EVENTS = Listing(sa.select(CaseEvent).where(CaseEvent.case_id == sa.bindparam("case_id")), [CaseEvent.sequence])
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def events(session: Session, access: Access, case_id: UUID, paging: Paging, at: 
     """
     if not _reaches(session, access, case_id, at):
         raise YiwangError("YW-STORE-011", what="办件", key=case_id)
-    found = page(session, sa.select(CaseEvent).where(CaseEvent.case_id == case_id), [CaseEvent.sequence], paging)
+    found = _EVENTS.page(session, paging, {"case_id": case_id})
     names = _names(session, {event.actor for event in found.items}) if sees(session, access, case_id, "case.staff", at) else {}
     shows_party = sees(session, access, case_id, "case.applicant", at)
     return Page([_told(event, names, shows_party) for event in found.items], found.next)
@@ -66,8 +68,13 @@ def sees(session: Session, access: Access, case_id: UUID, name: str, at: datetim
 
 
 def _reaches(session: Session, access: Access, case_id: UUID, at: datetime) -> bool:
-    query = sa.select(CaseFile.id).where(CaseFile.id == case_id, CaseFile.deleted_at.is_(None), in_reach(access, at, with_parts=True))
-    return session.scalar(query) is not None
+    return session.scalar(_id_in_reach(access), {"case_id": case_id, "at": at}) is not None
+
+
+@lru_cache(maxsize=512)
+def _id_in_reach(access: Access) -> sa.Select[tuple[UUID]]:
+    reached = in_reach(access, sa.bindparam("at"), with_parts=True)
+    return sa.select(CaseFile.id).where(CaseFile.id == sa.bindparam("case_id"), CaseFile.deleted_at.is_(None), reached)
 
 
 def _told(event: CaseEvent, names: dict[str, str], shows_party: bool) -> Told:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
-from typing import Any
+from functools import lru_cache
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,12 +10,25 @@ from sqlalchemy.orm import Session
 
 from models.core.handling.reach import in_reach
 from models.core.policy.service import Access
-from models.store.operational.paging import Page, Paging, page
+from models.core.processes.published import published
+from models.store.operational.paging import Listing, Page, Paging
 from models.store.operational.tables import CaseFile, ProcessVersion, Task
 
 _PAUSED, _NEVER = date(9999, 12, 30), date(9999, 12, 31)
 _URGENCY = sa.case((Task.is_paused, sa.literal(_PAUSED, sa.Date())), else_=sa.func.coalesce(Task.due_on, Task.provisional_due_on, sa.literal(_NEVER, sa.Date()), type_=sa.Date()))
 """By its day, or the estimate of one; then what stands still, then what has none."""
+_ASKED: dict[str, sa.ColumnElement[bool]] = {
+    name: getattr(CaseFile, name) == sa.bindparam(name) for name in ("kind", "case_number", "phase", "matter_code", "unit_code", "applicant_id")
+} | {
+    "due_from": CaseFile.due_on >= sa.bindparam("due_from"), "due_to": CaseFile.due_on <= sa.bindparam("due_to"),
+    "received_from": CaseFile.received_at >= sa.bindparam("received_from"), "received_before": CaseFile.received_at < sa.bindparam("received_before"),
+}  # fmt: skip
+"""Field of :class:`CaseFilter` → its condition."""
+_CASES_OF_TASKS = (
+    sa.select(CaseFile.id, ProcessVersion.digest, CaseFile.case_number, CaseFile.matter_name, CaseFile.phase, CaseFile.is_suspended, CaseFile.received_at)
+    .join(ProcessVersion, sa.and_(ProcessVersion.process == CaseFile.process, ProcessVersion.number == CaseFile.process_number))
+    .where(CaseFile.id.in_(sa.bindparam("ids", expanding=True)))
+)
 
 
 @dataclass(frozen=True)
@@ -86,45 +99,40 @@ def span(first: date | None, last: date | None, zone: tzinfo) -> tuple[datetime 
 
 def listed(session: Session, access: Access, wanted: CaseFilter, paging: Paging, at: datetime) -> Page[CaseFile]:
     """Cases in reach at an instant, the newest first; one query."""
-    query = sa.select(CaseFile).where(CaseFile.deleted_at.is_(None), CaseFile.kind == wanted.kind, in_reach(access, at))
-    asked: dict[str, Any] = {name: getattr(wanted, name) for name in ("case_number", "phase", "matter_code", "unit_code")}
-    query = query.where(*(getattr(CaseFile, name) == value for name, value in asked.items() if value is not None))
-    ranges = (
-        (wanted.due_from, CaseFile.due_on.__ge__), (wanted.due_to, CaseFile.due_on.__le__), (wanted.received_from, CaseFile.received_at.__ge__),
-        (wanted.received_before, CaseFile.received_at.__lt__),
-    )  # fmt: skip
-    query = query.where(*(is_within(value) for value, is_within in ranges if value is not None))
-    if wanted.applicant_id is not None:  # only among cases whose applicant the caller sees: else the filter would tell whose the others are
-        query = query.where(CaseFile.applicant_id == wanted.applicant_id, in_reach(access.seeing("case.applicant"), at))
-    return page(session, query, [CaseFile.id], paging, is_descending=True)
+    values = {name: value for name, value in vars(wanted).items() if value is not None}
+    return _cases(access, frozenset(values)).page(session, paging, values | {"at": at})
+
+
+@lru_cache(maxsize=512)
+def _cases(access: Access, asked: frozenset[str]) -> Listing[CaseFile]:
+    """The list for somebody who asks by these fields of the filter."""
+    query = sa.select(CaseFile).where(CaseFile.deleted_at.is_(None), in_reach(access, sa.bindparam("at")), *(_ASKED[name] for name in sorted(asked)))
+    if "applicant_id" in asked:  # only among cases whose applicant the caller sees: else the filter would tell whose the others are
+        query = query.where(in_reach(access.seeing("case.applicant"), sa.bindparam("at")))
+    return Listing(query, [CaseFile.id], is_descending=True)
 
 
 def work_list(session: Session, access: Access, wanted: TaskFilter, paging: Paging) -> Page[TaskRow]:
-    """What the caller's roles have to do, the most urgent first; three queries."""
-    roles = sorted({grant.role for grant in access.principal.grants})
-    query = sa.select(Task).where(Task.closed_at.is_(None), access.rows(Task.unit_code), Task.role.in_(roles))
-    if wanted.role is not None:
-        query = query.where(Task.role == wanted.role)
-    if wanted.unit_code is not None:
-        query = query.where(Task.unit_code == wanted.unit_code)
-    if wanted.is_mine is not None:
-        own = Task.assignee == access.principal.name
-        query = query.where(own if wanted.is_mine else sa.or_(Task.assignee.is_(None), sa.not_(own)))
-    if wanted.due_before is not None:
-        query = query.where(Task.due_on < wanted.due_before)
-    found = page(session, query, [_URGENCY, Task.id], paging, place=lambda task: (_urgency(task), task.id))
-    columns = (CaseFile.id, CaseFile.process, CaseFile.process_number, CaseFile.case_number, CaseFile.matter_name, CaseFile.phase, CaseFile.is_suspended, CaseFile.received_at)
-    cases = {row.id: row for row in session.execute(sa.select(*columns).where(CaseFile.id.in_([task.case_id for task in found.items])))}
-    titles = _titles(session, {(row.process, row.process_number) for row in cases.values()})
-    rows = [TaskRow(task, titles[row.process, row.process_number].get(task.step, task.step), *row[3:]) for task in found.items for row in [cases[task.case_id]]]
+    """What the caller's roles have to do, the most urgent first; two queries, and one for each version of a process that is new here."""
+    values = {name: value for name, value in vars(wanted).items() if value is not None}
+    found = _tasks(access, frozenset(values), wanted.is_mine).page(session, paging, values)
+    cases = {row.id: row for row in session.execute(_CASES_OF_TASKS, {"ids": [task.case_id for task in found.items]})}
+    titles = {digest: {step.step: step.title for step in published(session, digest).steps} for digest in {row.digest for row in cases.values()}}
+    rows = [TaskRow(task, titles[row.digest].get(task.step, task.step), *row[2:]) for task in found.items for row in [cases[task.case_id]]]
     return Page(rows, found.next)
+
+
+@lru_cache(maxsize=512)
+def _tasks(access: Access, asked: frozenset[str], is_mine: bool | None) -> Listing[Task]:
+    """The work list of somebody who asks by these fields of the filter."""
+    roles = sorted({grant.role for grant in access.principal.grants})
+    by = {"role": Task.role == sa.bindparam("role"), "unit_code": Task.unit_code == sa.bindparam("unit_code"), "due_before": Task.due_on < sa.bindparam("due_before")}
+    query = sa.select(Task).where(Task.closed_at.is_(None), access.rows(Task.unit_code), Task.role.in_(roles), *(by[name] for name in by if name in asked))
+    if is_mine is not None:
+        own = Task.assignee == access.principal.name
+        query = query.where(own if is_mine else sa.or_(Task.assignee.is_(None), sa.not_(own)))
+    return Listing(query, [_URGENCY, Task.id], place=lambda task: (_urgency(task), task.id))
 
 
 def _urgency(task: Task) -> date:
     return _PAUSED if task.is_paused else task.due_on or task.provisional_due_on or _NEVER
-
-
-def _titles(session: Session, versions: set[tuple[str, int]]) -> dict[tuple[str, int], dict[str, str]]:
-    """Version of a process → step → its Chinese name; one query."""
-    query = sa.select(ProcessVersion.process, ProcessVersion.number, ProcessVersion.body).where(sa.tuple_(ProcessVersion.process, ProcessVersion.number).in_(versions))
-    return {(row.process, row.number): {step["step"]: step["title"] for step in row.body["steps"]} for row in session.execute(query)} if versions else {}

@@ -35,7 +35,7 @@ def in_reach(access: Access, at: datetime | sa.BindParameter[Any], *, with_parts
     return sa.or_(*reached)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def case_in_reach(access: Access, *, with_parts: bool = False, is_locked: bool = False) -> sa.Select[tuple[CaseFile, str]]:
     """The query of a case that somebody reaches, for :func:`models.core.cases.service.load`; built once for each who asks.
 

@@ -138,16 +138,13 @@ def draft(now: Work, crypto: CryptoProvider, settings: Settings, access: Access,
         raise YiwangError("YW-CORE-003", action="申请", detail=f"窗口 {wanted.window_code} 不受理本事项")
     case_id = now.new_id()
     on_behalf = principal.party_id is not None and principal.party_id != party.id
-    case = open_case(
+    return open_case(
         now, newest_process(now.session, matter.process), next_case_number(now, unit_code, day), unit_code, limits=Limits(**matter.limits),
         matter={"code": matter.code, "version": str(matter.number), "name": matter.name}, applicant_id=party.id,
         agent_id=principal.party_id if on_behalf else None, channel_code=wanted.channel_code, region_code=wanted.region_code or matter.region_code,
         window_code=wanted.window_code, form=forms.sealed(crypto, case_id, wanted.form), case_id=case_id, is_commitment=wanted.is_commitment,
-        expires_on=wanted.expires_on, units=matter.units, zone=settings.zone,
+        expires_on=wanted.expires_on, units=matter.units, opened_by=principal.name, zone=settings.zone,
     )  # fmt: skip
-    case.opened_by = principal.name
-    now.session.flush()
-    return case
 
 
 def amend(now: Work, crypto: CryptoProvider, access: Access, case_id: UUID, version: int, form: dict[str, Any]) -> CaseFile:

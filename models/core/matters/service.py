@@ -26,6 +26,14 @@ from models.store.operational.tables import MatterVersion, ProcessVersion, Seria
 
 IN_COLUMNS = frozenset({"matter_code", "matter_name", "department_code", "region_code", "effective_from", "effective_to", "version", "updated_at", *asdict(Limits())})
 """Fields of the contract that have columns of their own; the rest is the body."""
+
+
+def _next_number(insert: Any) -> Any:
+    giving = insert(Serial.__table__).values(name=sa.bindparam("name"), value=1)
+    return giving.on_conflict_do_update(index_elements=[Serial.name], set_={"value": Serial.value + 1}).returning(Serial.value)
+
+
+_NEXT_NUMBER = _next_number(sqlite.insert), _next_number(postgresql.insert)
 _NEWEST = sa.select(ProcessVersion.digest).where(ProcessVersion.process == sa.bindparam("process")).order_by(ProcessVersion.number.desc()).limit(1)
 _IN_FORCE = (
     sa.select(MatterVersion)
@@ -161,10 +169,7 @@ def next_case_number(now: Work, unit_code: str, day: date) -> str:
 
 def next_number(now: Work, name: str) -> int:
     """The next running number under a name; of two at once the second waits for the first to commit."""
-    insert = postgresql.insert if now.is_postgresql else sqlite.insert
-    giving = insert(Serial).values(name=name, value=1)
-    giving = giving.on_conflict_do_update(index_elements=[Serial.name], set_={"value": Serial.value + 1})
-    return int(now.session.execute(giving.returning(Serial.value)).scalar_one())
+    return int(now.session.execute(_NEXT_NUMBER[now.is_postgresql], {"name": name}).scalar_one())
 
 
 def _check(session: Session, new: NewVersion, process: Process) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +25,15 @@ def reached(session: Session, access: Access, party_id: UUID) -> Party:
     Raises:
         YiwangError: YW-STORE-011 where there is none.
     """
-    found = session.scalars(sa.select(Party).where(Party.id == party_id, Party.deleted_at.is_(None), access.rows(None, Party.id))).one_or_none()
+    found = session.scalars(_in_reach(access), {"party_id": party_id}).one_or_none()
     if found is None:
         raise YiwangError("YW-STORE-011", what="办事主体", key=party_id)
     return found
+
+
+@lru_cache(maxsize=512)
+def _in_reach(access: Access) -> sa.Select[tuple[Party]]:
+    return sa.select(Party).where(Party.id == sa.bindparam("party_id"), Party.deleted_at.is_(None), access.rows(None, Party.id))
 
 
 def shown(session: Session, crypto: CryptoProvider, party_id: UUID | None) -> service.Masked | None:

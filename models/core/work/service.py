@@ -24,6 +24,18 @@ from models.store.operational.database import Database
 from models.store.operational.tables import Audit, Idempotency, Outbox
 
 
+def _into(table: Any) -> tuple[sa.Insert, sa.Insert]:
+    """How a row is put into a table whose rows are read in order of commit: on SQLite, and on PostgreSQL, where it carries its transaction."""
+    plain = sa.insert(table).inline()
+    return plain, plain.values(transaction=sa.text("pg_current_xact_id()::text::bigint"))
+
+
+# built once: every change writes into these tables, and building a statement costs as much as running it
+_INTO_AUDIT, _INTO_OUTBOX = _into(Audit.__table__), _into(Outbox.__table__)
+_INTO_ANSWERS = sa.insert(Idempotency.__table__)  # type: ignore[arg-type]
+_ANSWERED = sa.select(Idempotency.request_digest, Idempotency.answer).where(Idempotency.id == sa.bindparam("name"))
+
+
 @dataclass(frozen=True)
 class Actor:
     """Who does something.
@@ -63,21 +75,13 @@ class Work:
 
     def record(self, action: str, target: str, **detail: Any) -> None:
         """Write down for the audit what is done; no personal data in clear."""
-        self.session.add(
-            Audit(
-                transaction=self._transaction(), at=self.at, actor=self.actor.name, authority=self.actor.authority, action=action,
-                target=target, detail=detail,
-            )
-        )  # fmt: skip
+        row = {"at": self.at, "actor": self.actor.name, "authority": self.actor.authority, "action": action, "target": target, "detail": detail}
+        self.session.execute(_INTO_AUDIT[self.is_postgresql], row)
 
     def announce(self, topic: str, aggregate: str, aggregate_id: str, **payload: Any) -> None:
         """Tell the sync, webhooks and notifications, at least once, after the commit."""
-        self.session.add(
-            Outbox(
-                transaction=self._transaction(), event_id=self.new_id(), topic=topic, aggregate=aggregate, aggregate_id=aggregate_id,
-                payload=payload, created_at=self.at,
-            )
-        )  # fmt: skip
+        row = {"event_id": self.new_id(), "topic": topic, "aggregate": aggregate, "aggregate_id": aggregate_id, "payload": payload, "created_at": self.at}
+        self.session.execute(_INTO_OUTBOX[self.is_postgresql], row)
 
     def answered(self, crypto: CryptoProvider, key: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
         """What the same request with this key was answered, None when it is new.
@@ -85,23 +89,20 @@ class Work:
         Raises:
             YiwangError: YW-CORE-005 where the key was used for another request.
         """
-        known = self.session.get(Idempotency, _named(self.actor, key))
+        name = _named(self.actor, key)
+        known = self.session.execute(_ANSWERED, {"name": name}).one_or_none()
         if known is None:
             return None
         if known.request_digest != _digest(request):
             raise YiwangError("YW-CORE-005", key=key)
-        answer: dict[str, Any] = json.loads(crypto.decrypt(known.answer, _place(known.id)))
+        answer: dict[str, Any] = json.loads(crypto.decrypt(known.answer, _place(name)))
         return answer
 
     def answer(self, crypto: CryptoProvider, key: str, request: Mapping[str, Any], answer: dict[str, Any]) -> None:
         """Keep the answer to a request, encrypted; of two at once the second fails and reads the first's."""
         name = _named(self.actor, key)
         kept = crypto.encrypt(json.dumps(answer, ensure_ascii=False), _place(name))
-        self.session.add(Idempotency(id=name, request_digest=_digest(request), answer=kept, created_at=self.at))
-        self.session.flush()
-
-    def _transaction(self) -> Any:
-        return sa.text("pg_current_xact_id()::text::bigint") if self.is_postgresql else None
+        self.session.execute(_INTO_ANSWERS, {"id": name, "request_digest": _digest(request), "answer": kept, "created_at": self.at})
 
 
 @contextmanager

@@ -5,9 +5,10 @@ ever become bound parameters.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -49,35 +50,61 @@ class Page(Generic[Row]):
     next: str | None
 
 
+class Listing(Generic[Row]):
+    """A list: its query, built once and asked as often as there are pages; building a query costs as much as asking it.
+
+    Args:
+        query: Selects one entity, with its conditions, without an order.
+        keys: Columns of that entity that order it, or expressions; never null, together unique.
+        is_descending: The greatest first.
+        place: The keys' values of a row, where they are not all columns.
+    """
+
+    def __init__(self, query: sa.Select[tuple[Row]], keys: Sequence[Any], *, is_descending: bool = False, place: Callable[[Row], Sequence[Any]] | None = None) -> None:
+        self._place = place or (lambda row: [getattr(row, key.key) for key in keys])
+        self._types = [key.type.python_type for key in keys]
+        self._keys, self._is_descending = keys, is_descending
+        self._question = hashlib.blake2b("|".join([*map(str, keys), str(is_descending)]).encode(), digest_size=6).hexdigest()
+        self._first = query.order_by(*(key.desc() if is_descending else key.asc() for key in keys)).limit(sa.bindparam("rows", type_=sa.Integer()))
+
+    def page(self, session: Session, paging: Paging, values: Mapping[str, Any] | None = None) -> Page[Row]:
+        """A page; one query.
+
+        Args:
+            session: The transaction.
+            paging: Which page.
+            values: Of the query's parameters.
+
+        Raises:
+            YiwangError: YW-STORE-006 for a token that is not one of this list's.
+        """
+        limit = max(1, min(paging.limit, MOST_LIMIT))
+        given, query = dict(values or {}) | {"rows": limit + 1}, self._first
+        if paging.cursor is not None:
+            after = _values(paging.cursor, self._question, self._types)
+            given, query = given | {f"after_{number}": value for number, value in enumerate(after)}, self._next
+        rows = session.scalars(query, given).all()
+        if len(rows) <= limit:
+            return Page(rows, None)
+        return Page(rows[:limit], _token(self._question, self._place(rows[limit - 1])))
+
+    @cached_property
+    def _next(self) -> sa.Select[tuple[Row]]:
+        here = sa.tuple_(*self._keys)
+        there = sa.tuple_(*(sa.bindparam(f"after_{number}", type_=key.type) for number, key in enumerate(self._keys)))
+        return self._first.where(here < there if self._is_descending else here > there)
+
+
 def page(
     session: Session, query: sa.Select[tuple[Row]], keys: Sequence[Any], paging: Paging, *, is_descending: bool = False,
     place: Callable[[Row], Sequence[Any]] | None = None,
 ) -> Page[Row]:
-    """A page of a query; one query.
-
-    Args:
-        session: The transaction.
-        query: Selects one entity, with its conditions, without an order.
-        keys: Columns of that entity that order it, or expressions; never null, together unique.
-        paging: Which page.
-        is_descending: The greatest first.
-        place: The keys' values of a row, where they are not all columns.
+    """A page of a list that is not asked often: arguments as :class:`Listing`.
 
     Raises:
         YiwangError: YW-STORE-006 for a token that is not one of this list's.
     """
-    question = hashlib.blake2b("|".join([*map(str, keys), str(is_descending)]).encode(), digest_size=6).hexdigest()
-    if paging.cursor is not None:
-        values = _values(paging.cursor, question, [key.type.python_type for key in keys])
-        here, there = sa.tuple_(*keys), sa.tuple_(*(sa.literal(value, key.type) for value, key in zip(values, keys, strict=True)))
-        query = query.where(here < there if is_descending else here > there)
-    limit = max(1, min(paging.limit, MOST_LIMIT))
-    order = [key.desc() if is_descending else key.asc() for key in keys]
-    rows = session.scalars(query.order_by(*order).limit(limit + 1)).all()
-    if len(rows) <= limit:
-        return Page(rows, None)
-    last = rows[limit - 1]
-    return Page(rows[:limit], _token(question, place(last) if place else [getattr(last, key.key) for key in keys]))
+    return Listing(query, keys, is_descending=is_descending, place=place).page(session, paging)
 
 
 def _token(question: str, values: Sequence[Any]) -> str:

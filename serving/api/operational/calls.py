@@ -14,6 +14,7 @@ import orjson
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -123,15 +124,15 @@ class Call:
         """A page of a list."""
         with self.operations.database.read() as session:
             found = read(session)
-            items = [shown(row).model_dump(mode="json") for row in found.items]
-        return Response(orjson.dumps({"items": items, "next": found.next}), 200, {"cache-control": _KEPT}, _JSON)
+            items = [shown(row) for row in found.items]
+        return Response(to_json({"items": items, "next": found.next}), 200, {"cache-control": _KEPT}, _JSON)
 
     def watched_page(self, read: Callable[[Work], Page[Any]], shown: Callable[[Any], BaseModel]) -> Response:
         """A page of a list whose reading is itself written down."""
         with self._work() as now:
             found = read(now)
-            items = [shown(row).model_dump(mode="json") for row in found.items]
-        return Response(orjson.dumps({"items": items, "next": found.next}), 200, {"cache-control": _KEPT}, _JSON)
+            items = [shown(row) for row in found.items]
+        return Response(to_json({"items": items, "next": found.next}), 200, {"cache-control": _KEPT}, _JSON)
 
     def disclose(self, do: Callable[[Work], BaseModel]) -> Response:
         """Show something in clear, which is written down each time and kept nowhere, not as the answer to a repeated request either."""
