@@ -22,6 +22,8 @@ KNOWN = {"电子邮箱": r"^[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+$", "网址": r"^(?i:
 """Kinds of text whose shapes vary as they like: name → expression."""
 MOMENT = r"^\s*\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?|^\s*\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b|^\s*(?:19|20)\d{6}\s*$|\b\d{1,2}:\d{2}"
 """Where days and times of the day begin, in whatever order."""
+INVISIBLE = "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]"
+"""Soft hyphen, space of no width, marks of direction, joiner of words, mark of byte order; not the joiners that some scripts need."""
 FEW = 3
 """Frequent shapes that a column with a format has at most."""
 _AFFIXED = r"^[^\d\s+\-.]{0,3}\s*[+-]?\d[\d,]*(?:\.\d+)?(?:[eE]-?\d+)?\s*[^\d\s.,:/\-][^\d]*$|^[$¥￥€£]\s*\d[\d,]*(?:\.\d+)?$"
@@ -174,6 +176,21 @@ def strange_characters(number: int, column: Column) -> list[Signal]:
         about_values(
             number, column, "format", found, lambda text: f"“{text}”含有本列其他值没有的字符或多余的空格",
             lambda value: tidy.sub(" ", column.text(value)).strip(),
+        )
+    ]  # fmt: skip
+
+
+def invisible_characters(number: int, column: Column) -> list[Signal]:
+    """Characters of no width, where most texts have none: the text looks like another and equals none."""
+    marked = _matches(column, INVISIBLE)
+    if column.share(marked) > 0.5:
+        return []
+    unseen = re.compile(INVISIBLE)
+    return [
+        about_values(
+            number, column, "format", np.where(marked, 0.99, 0.0),
+            lambda text: f"“{text}”含有看不见的字符（{'、'.join(f'U+{ord(one):04X}' for one in dict.fromkeys(unseen.findall(text)))}）",
+            lambda value: unseen.sub("", column.text(value)).strip(),
         )
     ]  # fmt: skip
 

@@ -15,6 +15,8 @@ MAX_CELLS = 20_000_000
 """Cells that a table may have: a million rows of twenty columns, for which about two gigabytes of memory are needed."""
 _CHUNK = 1 << 20
 _BLOCK = 8 << 20
+_ENOUGH, _BEYOND = 20, 0.2
+"""Characters from which an encoding can be told, and their share beyond GB 2312 from which on the encoding is another."""
 _SEPARATORS = (",", "\t", ";", "|")
 
 
@@ -56,6 +58,8 @@ def _encoding(path: Path) -> str:
             return "utf-16"
     for encoding in ("utf-8", "gb18030"):
         if _decodes(path, encoding):
+            if encoding == "gb18030" and _is_rather_big5(path):
+                raise _refused(path, "内容像是 Big5 编码，按 GB18030 读会成乱码，请另存为 UTF-8 后再查")
             return encoding
     raise _refused(path, "内容不是 UTF-8、UTF-16 或 GB18030 编码的文本")
 
@@ -72,6 +76,22 @@ def _decodes(path: Path, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_rather_big5(path: Path) -> bool:
+    """Whether text that is right in both encodings is Big5.
+
+    Read as GB18030 it has many characters beyond GB 2312; traditional texts in GB18030 have them too, but are not right as Big5.
+    """
+    with path.open("rb") as file:
+        head = file.read(_CHUNK)
+    try:
+        codecs.getincrementaldecoder("big5")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    characters = [one for one in codecs.getincrementaldecoder("gb18030")().decode(head) if not one.isascii()]
+    beyond = sum(not one.encode("gb2312", "ignore") for one in characters)
+    return len(characters) >= _ENOUGH and beyond > _BEYOND * len(characters)
 
 
 def _header(path: Path, encoding: str) -> tuple[list[str], str]:

@@ -20,7 +20,7 @@ __all__ = ["MAX_CELLS", "Cell", "Findings", "Limits", "Score", "Table", "broken_
 
 STAGE = "检查各列"
 _BY_COLUMN = (
-    formats.units, formats.not_numbers, formats.known_kinds, formats.shapes, formats.strange_characters, formats.check_digits,
+    formats.units, formats.not_numbers, formats.known_kinds, formats.shapes, formats.strange_characters, formats.invisible_characters, formats.check_digits,
     formats.impossible_days, outliers.numbers, outliers.days, categories.spelling, categories.typos, categories.strangers,
 )  # fmt: skip
 

@@ -218,3 +218,12 @@ def test_an_uncommon_character_in_a_closed_list_is_a_slip_however_often(tmp_path
     usual = [random.choice(["窗口", "网上", "自助机"]) for _ in range(2900)]
     assert set(_column(usual + ["窗囗"] * 12 + ["自囗"] * 8, tmp_path)) == {"窗囗", "自囗"}
     assert not _column(usual + ["邮寄"] * 12 + ["代办"] * 8, tmp_path)  # rare categories in common characters
+
+
+@pytest.mark.parametrize("wrong", ["北京\u200b", "\ufeff北京", "北\u00ad京", "\u202e北京", "北京\u2060"])
+@pytest.mark.parametrize("others", [[], ["上海", "广州"]])
+def test_a_character_that_nobody_sees_is_found_named_and_taken_out(wrong: str, others: list[str], tmp_path: Path) -> None:
+    cities = ["北京", *others]
+    found = _column([wrong if at == 17 else cities[at % len(cities)] for at in range(30)], tmp_path)
+    [(value, cell)] = found.items()
+    assert value == wrong and cell.suggestion == "北京" and "看不见的字符（U+" in cell.reason

@@ -46,6 +46,15 @@ def test_what_cannot_be_read_is_said_in_one_sentence(content: bytes, sentence: s
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("text", ["臺北市政府服務中心", "辦理戶籍登記申請案件", "經辦人員結案狀態退件補正通知"])
+def test_big5_is_told_and_not_read_as_something_else(text: str, tmp_path: Path) -> None:
+    rows = "".join(f"{text},{number}\n" for number in range(9))
+    with pytest.raises(YiwangError, match="像是 Big5 编码.*另存为 UTF-8"):
+        read(f"名稱,數\n{rows}".encode("big5"), tmp_path)
+    for encoding in ("gb18030", "utf-8", "utf-16"):  # traditional characters are no reason to refuse
+        assert read(f"名稱,數\n{rows}".encode(encoding), tmp_path)[1][0] == [text] * 9
+
+
 def test_a_missing_and_a_too_large_file(tmp_path: Path) -> None:
     with pytest.raises(YiwangError, match="没有这个文件"):
         read_table(tmp_path / "none.csv")
