@@ -88,7 +88,7 @@ def packages_router(settings: Settings) -> APIRouter:
     """
     router = APIRouter(prefix=f"{PREFIX}/packages", tags=["数据质检"], dependencies=[require(WAREHOUSE_READ), BEARER], responses=PROBLEMS)
 
-    @router.get("", summary="上报包列表")
+    @router.get("", summary="上报包列表", description="已生成的上报包，新的在前；各类记录数与未上报数来自包的清单。")
     def list_packages(
         subject: Annotated[Literal["matter", "case", "case_event", "certificate", "review"] | None, Query(description="主题")] = None,
         page: PageNumber = 1, size: Size = 100,
@@ -96,12 +96,12 @@ def packages_router(settings: Settings) -> APIRouter:
         found, count = reporting.built(settings, subject, page, size)
         return Packages(items=[PackageSummary(**_summary(manifest)) for manifest in found], count=count)
 
-    @router.get("/{package}", summary="一个上报包")
+    @router.get("/{package}", summary="一个上报包", description="包的概况，及未上报的记录按部门和原因的数目。")
     def get_package(package: Number) -> OnePackage:
         groups = [Group(**vars(group)) for group in reporting.held_groups(settings, package)]
         return OnePackage(**_summary(reporting.manifest_of(settings, package)), held=groups)
 
-    @router.get("/{package}/held", summary="一个上报包未上报的记录")
+    @router.get("/{package}/held", summary="一个上报包未上报的记录", description="未上报的记录及其全部原因，可按部门筛选；个人信息已脱敏。")
     def list_held_records(
         package: Number, department: Annotated[str | None, Query(max_length=200, description="部门代码；写成空的是未注明部门的")] = None,
         page: PageNumber = 1, size: Size = 100,

@@ -61,8 +61,8 @@ def test_what_does_not_depend_on_the_row_is_worked_out_once(marts: duckdb.DuckDB
     reading = reading_of(condition, "fct_case_event", marts)
     assert len(reading.inputs) == 1 and not reading.of_case and not reading.is_open
     with marts.cursor() as own:
-        for name, sql in reading.inputs.items():
-            own.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+        for name, given in reading.inputs.items():
+            own.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {given.sql}")
         rows = [own.execute(f"SELECT count(*) FROM marts.fct_case_event AS t WHERE {sql}").fetchall() for sql in (condition, reading.whole, reading.scoped)]
     assert rows[0] == rows[1] == rows[2]
 
