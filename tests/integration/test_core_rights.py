@@ -371,5 +371,5 @@ def test_systems_are_told_of_what_is_announced_and_of_nothing_else() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in Path(service.__file__).parents[1].rglob("*.py"))
     announced = set(re.findall(r"""\.announce\(\s*"([a-z.]+)\"""", sources))
     assert announced >= {"case.moved", "review.given"} and announced <= set(TOPICS)
-    assert {f"appointment.{state}" for states in windows._NEXT.values() for state in states} <= set(TOPICS)
+    assert {f"appointment.{state}" for states in windows.NEXT.values() for state in states} <= set(TOPICS)
     refused("YW-WEBHOOK-004", lambda: checked_topics(["case.moved", "case.nope"]))
