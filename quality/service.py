@@ -1,8 +1,6 @@
 """The door to quality checks: rules evaluated over the masked marts, the ledger of violations, the checks' results."""
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -23,12 +21,11 @@ from quality.ledger.checking import Checking, Outcome
 from quality.ledger.partitions import PartitionCheck, check_id, said_silent
 from quality.ledger.rows import attach_former
 from quality.ledger.tables import forget_state, is_there, open_ledger
+from quality.opening import opened
 from quality.suite import unexpected_rows
 
 __all__ = ["DIMENSIONS", "SEVERITIES", "CheckResult", "Limits", "Rule", "check", "checked_run", "load_rules", "partition_checks", "write_results"]
 
-SPILLED = "20GB"
-"""What a rule may spill to disk before it counts as run away."""
 STAGE = "质量检查"
 _COLUMNS = (
     "run_id VARCHAR NOT NULL, check_name VARCHAR NOT NULL, table_name VARCHAR NOT NULL, dimension VARCHAR NOT NULL, "
@@ -101,7 +98,8 @@ def check(
             Expectations could not run; YW-QUALITY-004 when its counts are not the ledger's.
     """
     progress, limits = progress or NoProgress(), limits or Limits()
-    with _opened(masked, zone, limits) as connection:
+    with opened(masked, zone, limits.memory) as connection:
+        connection.execute("SET preserve_insertion_order = false")  # rules count: the order of rows costs memory and says nothing
         open_ledger(connection, previous)
         attach_former(connection, previous)
         connection.execute("SET enable_external_access = false")  # from here on SQL of rules is read, which may open nothing
@@ -123,7 +121,7 @@ def check(
     try:
         compare(expected, found)
     except YiwangError:
-        with _opened(masked, zone, limits) as connection:
+        with opened(masked, zone, limits.memory) as connection:
             forget_state(connection)
         raise
     progress.finish(STAGE, _passed(results))
@@ -144,21 +142,6 @@ def checked_run(masked: Path) -> str | None:
 def partition_checks() -> dict[str, str]:
     """Key of a check of partitions → its mart; their results follow those of the rules."""
     return {check_id(table): table for table in CASE_TABLES}
-
-
-@contextmanager
-def _opened(masked: Path, zone: str, limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
-    spilled = masked.with_name(f"{masked.name}.spilled")
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": limits.memory, "temp_directory": str(spilled), "max_temp_directory_size": SPILLED,
-        "autoinstall_known_extensions": False, "autoload_known_extensions": False, "preserve_insertion_order": False,
-    }  # fmt: skip
-    try:
-        with duckdb.connect(str(masked), config=config) as connection:
-            connection.execute(f"SET TimeZone = '{zone}'")
-            yield connection
-    finally:
-        shutil.rmtree(spilled, ignore_errors=True)
 
 
 def write_results(masked: Path, results: Sequence[CheckResult]) -> None:

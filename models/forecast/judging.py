@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from models.forecast.learning import learn
+from models.forecast.learning import PRIOR, learn
 
 NAMES = {"model": "模型", "matter": "本事项此前逾期率", "days": "按剩余工作日"}
 """The model and its baselines → what people see."""
 _BINS = 10
 _RESAMPLES = 200
-_PRIOR = 20.0
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -74,21 +73,21 @@ def judge(rows: pd.DataFrame, share: float = 0.3) -> Judgement:
 
 
 def by_matter(seen: pd.DataFrame) -> Callable[[pd.DataFrame], Numbers]:
-    """Baseline: the rate of late landmarks of the matter, drawn towards the city's by 20 landmarks."""
-    late = seen["is_late"].astype(bool)
-    base = late.mean()
-    rates = late.groupby(seen["matter_code"]).agg(["sum", "count"])
-    rate = (rates["sum"] + _PRIOR * base) / (rates["count"] + _PRIOR)
-    return lambda asked: np.asarray(asked["matter_code"].map(rate).fillna(base), dtype=np.float64)
+    """Baseline: the rate of late landmarks of the matter, drawn towards the city's as the model's rates are."""
+    return _by(lambda rows: rows["matter_code"], seen)
 
 
 def by_days_left(seen: pd.DataFrame) -> Callable[[pd.DataFrame], Numbers]:
     """Baseline: the rate of late landmarks by working days left (to ten, more count as ten), drawn likewise."""
+    return _by(lambda rows: rows["days_left"].clip(-1, 10), seen)
+
+
+def _by(key: Callable[[pd.DataFrame], "pd.Series[Any]"], seen: pd.DataFrame) -> Callable[[pd.DataFrame], Numbers]:
     late = seen["is_late"].astype(bool)
     base = late.mean()
-    rates = late.groupby(seen["days_left"].clip(-1, 10)).agg(["sum", "count"])
-    rate = (rates["sum"] + _PRIOR * base) / (rates["count"] + _PRIOR)
-    return lambda asked: np.asarray(asked["days_left"].clip(-1, 10).map(rate).fillna(base), dtype=np.float64)
+    rates = late.groupby(key(seen)).agg(["sum", "count"])
+    rate = (rates["sum"] + PRIOR * base) / (rates["count"] + PRIOR)
+    return lambda asked: np.asarray(key(asked).map(rate).fillna(base), dtype=np.float64)
 
 
 def _measures(truth: Numbers, found: Numbers) -> dict[str, float]:

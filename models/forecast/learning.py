@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 LEAST_LATE = 30
 """Fewest late cases to learn from; with fewer, a rate by days left is all that can be said."""
-_PRIOR = 20.0
+PRIOR = 20.0
 """Cases of the whole city that a matter's or a department's own rate is mixed with."""
 _LEVELS = 200
 _CATEGORIES = ("last_activity", "channel_code", "type_code", "case_kind_code", "applicant_id_type_code")
@@ -59,8 +59,8 @@ def features(rows: pd.DataFrame, base: float, levels: dict[str, list[str]]) -> F
     """
     frame = rows.assign(
         used=rows["days_used"] / rows["days_allowed"].clip(lower=1),
-        matter_rate=(rows["matter_late"] + _PRIOR * base) / (rows["matter_cases"] + _PRIOR),
-        department_rate=(rows["department_late"] + _PRIOR * base) / (rows["department_cases"] + _PRIOR),
+        matter_rate=(rows["matter_late"] + PRIOR * base) / (rows["matter_cases"] + PRIOR),
+        department_rate=(rows["department_late"] + PRIOR * base) / (rows["department_cases"] + PRIOR),
     )
     numbers = {name: frame[name].astype(float) for name in _NUMBERS}
     codes = {name: pd.Categorical(frame[name].astype("string").astype(object), categories=levels[name]) for name in _CATEGORIES}

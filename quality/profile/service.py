@@ -1,8 +1,5 @@
 """The door to profiles: what every column of the published marts holds, and whether it changed since last month."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,11 +11,12 @@ import duckdb
 from models.domain.errors import YiwangError
 from models.domain.progress import NoProgress, Progress
 from quality.catalogue.subjects import TABLES
+from quality.opening import opened
 from quality.profile.columns import DAYS, Field, distributions, fields, profile_columns, recent
 from quality.profile.distributions import Distribution, Drift, drift
 from quality.profile.tables import COLUMNS, PROFILE, earlier_profile, is_bookkeeping, open_tables, write_profile
 
-__all__ = ["COLUMNS", "PROFILE", "Profiled", "profile", "profiled_tables", "profiles_of", "working"]
+__all__ = ["COLUMNS", "PROFILE", "Profiled", "profile", "profiled_tables", "profiles_of"]
 
 STAGE = "数据画像"
 _LAST_MONTH, _DAYS_BEFORE = "上月", f"前 {DAYS} 日"
@@ -61,7 +59,7 @@ def profile(
     progress = progress or NoProgress()
     today = as_of.astimezone(ZoneInfo(zone)).date()
     month = today.replace(day=1)
-    with working(masked, zone, memory) as connection:
+    with opened(masked, zone, memory) as connection:
         open_tables(connection, previous)
         earlier = {key: Distribution.from_json(text) for key, text in earlier_profile(connection, month).items()}
         known = {table: columns for table, columns in fields(connection).items() if not is_bookkeeping(table)}
@@ -136,18 +134,3 @@ def _drifted(found: Drift | None, basis: str | None) -> dict[str, Any]:
         "drift_measure": found.measure, "drift": found.value, "null_share_change": found.nulls, "drift_basis": basis,
         "is_drifted": bool(found.reasons), "drift_reason": "；".join(found.reasons) or None,
     }  # fmt: skip
-
-
-@contextmanager
-def working(masked: Path, zone: str, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The masked marts, open for writing within bounded memory."""
-    spilled = masked.with_name(f"{masked.name}.profiled")
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory, "temp_directory": str(spilled), "autoinstall_known_extensions": False, "autoload_known_extensions": False,
-    }  # fmt: skip
-    try:
-        with duckdb.connect(str(masked), config=config) as connection:
-            connection.execute(f"SET TimeZone = '{zone}'")
-            yield connection
-    finally:
-        shutil.rmtree(spilled, ignore_errors=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.domain.progress import NoProgress, Progress
-from quality.profile.service import working
+from quality.opening import opened
 from quality.profile.tables import open_tables, write_suspicions
 from quality.suspicion.cases import DAYS, Cases, cases_of
 from quality.suspicion.groups import oddities
@@ -58,7 +58,7 @@ def suspect(
     progress = progress or NoProgress()
     progress.start(STAGE)
     today = as_of.astimezone(ZoneInfo(zone)).date()
-    with working(masked, zone, memory) as connection:
+    with opened(masked, zone, memory) as connection:
         open_tables(connection)
         found: list[dict[str, Any]] = []
         if _has(connection, "fct_case", "fct_case_event"):
